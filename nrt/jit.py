@@ -1,0 +1,31 @@
+"""Compile a kernel with numba, once, cached on disk, free of the interpreter lock.
+
+The one place that names numba's options, so that kernels stay typed Python for the type checkers.
+Import it only from modules that hold kernels: numba takes half a second to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def jit(function: F) -> F:
+    """`function` compiled at its first call: no interpreter lock, no bounds checks, cached on disk.
+
+    IEEE arithmetic is kept (no fast-math, no contraction), so that results do not depend on the machine.
+    """
+    compiled: F = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")(function)
+    return compiled
+
+
+def inline(function: F) -> F:
+    """As `jit`, for small functions that other kernels call: always inlined by LLVM."""
+    compiled: F = numba.njit(
+        nogil=True, cache=True, boundscheck=False, error_model="numpy", forceinline=True
+    )(function)
+    return compiled
