@@ -22,7 +22,9 @@ def microseconds(duration: str | int) -> int:
         return duration
     match = _DURATION.fullmatch(duration)
     if not match:
-        raise ConfigError(f"'{duration}' is no duration; write a number and a unit, such as 1ms, 250us or 0.5s")
+        raise ConfigError(
+            f"'{duration}' is no duration; write a number and a unit, such as 1ms, 250us or 0.5s"
+        )
     value = float(match[1]) * _UNITS[match[2]]
     if value != round(value):
         raise ConfigError(f"'{duration}' is not a whole number of microseconds, the resolution of event time")

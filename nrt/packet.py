@@ -67,7 +67,13 @@ class Packet:
 
     @classmethod
     def from_array(
-        cls, array: NDArray[Any], *, start: int | None = None, end: int | None = None, stamp: int = 0, origin: str = ""
+        cls,
+        array: NDArray[Any],
+        *,
+        start: int | None = None,
+        end: int | None = None,
+        stamp: int = 0,
+        origin: str = "",
     ) -> Packet:
         """A packet of the events in `array`, as tonic, faery, OpenEB, dv-processing or evutils lay them out.
 
@@ -94,7 +100,9 @@ def events_from_array(array: NDArray[Any]) -> Records:
     for field_name, candidates in _COMMON_NAMES.items():
         found = next((c for c in candidates if c in names), None)
         if found is None:
-            raise ConfigError(f"no column {' or '.join(candidates)} in an array with columns {', '.join(names) or 'none'}")
+            raise ConfigError(
+                f"no column {' or '.join(candidates)} in an array with columns {', '.join(names) or 'none'}"
+            )
         out[field_name] = array[found] if field_name != "p" else array[found] > 0
     return out
 

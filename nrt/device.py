@@ -1,0 +1,138 @@
+"""Device: what the author of a driver or simulator writes. Packets in, packets out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from nrt.errors import Unsupported
+from nrt.network import Network
+from nrt.packet import Packet
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Energy of a run. `kind` says how it was had and is never left out.
+
+    measured: by the meter that `source` names · modelled: counters times the table that `source` names ·
+    published: a figure of somebody else's, cited in `source`
+    """
+
+    joules: float
+    kind: Literal["measured", "modelled", "published"]
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.joules:.3g} J {self.kind} ({self.source})"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a device counted since its last reset.
+
+    steps:    time steps computed; events: input events taken in; outside: events outside the input, discarded
+    cropped:  events that the encoding leaves out on purpose
+    spikes:   per population · synops: per projection "source → target", one per spike and synapse reached
+    """
+
+    steps: int = 0
+    events: int = 0
+    outside: int = 0
+    cropped: int = 0
+    spikes: Mapping[str, int] = field(default_factory=dict[str, int])
+    synops: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer of a Placement: what it is, where it went, what it costs."""
+
+    layer: str
+    what: str
+    where: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What went where on a device, and what fitting it there cost. Prints itself."""
+
+    device: str
+    network: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        cells = [(r.layer, r.what, r.where, r.note) for r in self.rows]
+        widths = [max((len(c[k]) for c in cells), default=0) for k in range(4)]
+        lines = [f"{self.network} on {self.device}"]
+        lines += ["  " + "  ".join(c[k].ljust(widths[k]) for k in range(4)).rstrip() for c in cells]
+        return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
+
+
+class Device(ABC):
+    """Something that runs a network. Users hold a Session instead; authors fill in these methods.
+
+    Life: open → deploy → (reset → send… → finish, while somebody iterates `spikes`)… → close.
+    `send` waits while the device is full: that is the backpressure. Output packets are watermarks too:
+    for every input packet the device yields one packet per watched population, empty or not, in order.
+    """
+
+    uri: str = ""
+    clocked: ClassVar[bool] = True
+    """Whether it advances in steps of dt; False for a chip that works event by event."""
+
+    async def open(self) -> None:
+        """Acquires the hardware. Raises DeviceError, MissingDependency."""
+
+    async def close(self) -> None:
+        """Releases it, in whatever state; may be called twice."""
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """What bounds a network here, by name; empty where nothing does."""
+        return {}
+
+    @abstractmethod
+    async def deploy(
+        self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
+    ) -> Placement:
+        """Puts `network` on the device, in its reset state. Raises DeployError.
+
+        taps: populations whose spikes are yielded too, besides the outputs
+        membranes: populations whose membranes are yielded after every step, as MEMBRANE packets with the
+        origin "name.v". Raises Unsupported where the device cannot show them.
+        """
+
+    @abstractmethod
+    async def reset(self) -> None:
+        """Back to the state right after `deploy`: membranes, delays, counters and time. Ends a run that is under way."""
+
+    @abstractmethod
+    async def send(self, packet: Packet) -> None:
+        """Takes one packet (EVENT or SPIKE records); returns when there is room for it, not when it is done."""
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """No more packets: completes the last step and lets `spikes` end."""
+
+    @abstractmethod
+    def spikes(self) -> AsyncIterator[Packet]:
+        """The output packets of this run, until `finish` took effect. Raises what the device died of."""
+
+    async def fork(self) -> Device:
+        """Another device with the same deployed network and a state of its own, for runs side by side.
+
+        Raises Unsupported where there is only one of it, as with a chip.
+        """
+        raise Unsupported(self.uri, "this device runs one recording at a time")
+
+    async def energy(self) -> Energy | None:
+        """Energy since the last reset, or None where nothing is known of it."""
+        return None
+
+    def counters(self) -> Counters:
+        """What was counted since the last reset."""
+        return Counters()

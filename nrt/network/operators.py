@@ -1,0 +1,126 @@
+"""Linear operators: what a projection does to a population's output on the way to the next.
+
+Each knows its output shape and can be applied to a dense array; devices read the fields and do better.
+One-dimensional convolution is a Conv with height 1. Flatten is no operator: a population is indexed in
+C, H, W order wherever it goes, so only its shape changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense:
+    """y = W x, with x flattened in C, H, W order. weight: [outputs, inputs] f64."""
+
+    weight: Array
+
+    def shape(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        return (int(self.weight.shape[0]),)
+
+    def apply(self, x: Array) -> Array:
+        result: Array = self.weight @ x.reshape(-1)
+        return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conv:
+    """Cross-correlation as in NIR and torch. weight: [outputs, inputs / groups, kh, kw] f64."""
+
+    weight: Array
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def shape(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        _, height, width = inputs
+        kh, kw = self.weight.shape[2:]
+        return (
+            int(self.weight.shape[0]),
+            (height + 2 * self.padding[0] - self.dilation[0] * (kh - 1) - 1) // self.stride[0] + 1,
+            (width + 2 * self.padding[1] - self.dilation[1] * (kw - 1) - 1) // self.stride[1] + 1,
+        )
+
+    def apply(self, x: Array) -> Array:
+        outputs, height, width = self.shape(x.shape)
+        padded = np.pad(x, ((0, 0), (self.padding[0],) * 2, (self.padding[1],) * 2))
+        y = np.zeros((outputs, height, width))
+        per_group_in = x.shape[0] // self.groups
+        per_group_out = outputs // self.groups
+        for ky in range(self.weight.shape[2]):
+            for kx in range(self.weight.shape[3]):
+                top, left = ky * self.dilation[0], kx * self.dilation[1]
+                patch = padded[
+                    :,
+                    top : top + (height - 1) * self.stride[0] + 1 : self.stride[0],
+                    left : left + (width - 1) * self.stride[1] + 1 : self.stride[1],
+                ]
+                for g in range(self.groups):
+                    out = slice(g * per_group_out, (g + 1) * per_group_out)
+                    into = patch[g * per_group_in : (g + 1) * per_group_in]
+                    y[out] += np.tensordot(self.weight[out, :, ky, kx], into, axes=(1, 0))
+        return y
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pool:
+    """Sum or average over windows of each channel; padding counts as zeros (also in the average)."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+    kind: Literal["sum", "average"] = "sum"
+
+    def shape(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        channels, height, width = inputs
+        return (
+            channels,
+            (height + 2 * self.padding[0] - self.kernel[0]) // self.stride[0] + 1,
+            (width + 2 * self.padding[1] - self.kernel[1]) // self.stride[1] + 1,
+        )
+
+    def apply(self, x: Array) -> Array:
+        _, height, width = self.shape(x.shape)
+        padded = np.pad(x, ((0, 0), (self.padding[0],) * 2, (self.padding[1],) * 2))
+        y = np.zeros((x.shape[0], height, width))
+        for ky in range(self.kernel[0]):
+            for kx in range(self.kernel[1]):
+                y += padded[
+                    :,
+                    ky : ky + (height - 1) * self.stride[0] + 1 : self.stride[0],
+                    kx : kx + (width - 1) * self.stride[1] + 1 : self.stride[1],
+                ]
+        return y / (self.kernel[0] * self.kernel[1]) if self.kind == "average" else y
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scale:
+    """y = s · x, element by element. factor: one number, or one per element of x."""
+
+    factor: Array
+
+    def shape(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        return inputs
+
+    def apply(self, x: Array) -> Array:
+        result: Array = x * self.factor
+        return result
+
+
+Operator = Dense | Conv | Pool | Scale
+
+
+def array(values: NDArray[Any]) -> Array:
+    """`values` as frozen float64, for the fields above."""
+    result = np.array(values, np.float64)
+    result.flags.writeable = False
+    return result

@@ -1,0 +1,40 @@
+"""Source: a camera, a recording or a simulated sensor. Packets come out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+
+from nrt.packet import Packet
+
+
+class Source(ABC):
+    """Something that yields packets of events.
+
+    After `open`, `shape` is (polarities, height, width), or None where the source cannot know it.
+    finite: whether it ends by itself. scheduled: whether packet stamps are the times at which events were
+    due (a camera, a paced recording) rather than the moment they happened to be read.
+    """
+
+    uri: str = ""
+    shape: tuple[int, int, int] | None = None
+    finite: bool = True
+    scheduled: bool = False
+
+    async def open(self) -> None:
+        """Acquires the camera or file. Raises NotFound, BadRecording, DeviceError."""
+
+    async def close(self) -> None:
+        """Releases it, in whatever state; may be called twice."""
+
+    @abstractmethod
+    def packets(self) -> AsyncIterator[Packet]:
+        """The packets, in time order, each starting where the one before ended."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What the source repaired or lost, by name (such as "late", "resets"); only what is not zero."""
+        return {}
+
+    def identity(self) -> Mapping[str, str]:
+        """What a report must say to repeat the run: format, file hash, camera serial, firmware."""
+        return {"uri": self.uri}
