@@ -1,0 +1,120 @@
+"""EVT2, Prophesee's 32-bit event words (Gen3 and later), read and written.
+
+The type is in bits 31:28:
+
+| type | word        | bits                                                           |
+|------|-------------|----------------------------------------------------------------|
+| 0, 1 | CD_OFF, _ON | low 6 bits of t 27:22, x 21:11, y 10:0: one event              |
+| 8    | TIME_HIGH   | 64 µs, 28 bits: the clock turns over every 2^34 µs             |
+| A    | EXT_TRIGGER | low 6 bits of t 27:22, id 12:8, value 0                        |
+
+All others are skipped (D inertial unit, E and F the camera's own counters). Words before the first TIME_HIGH have no
+time and are dropped. Source: docs.prophesee.ai, EVT 2.0; OpenEB's evt2_event_types.h.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.formats.prophesee import EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
+from nrt.formats.words import LANES, Events, all_below, put, put_evt2
+from nrt.jit import jit
+
+_TURN = 1 << 34
+_SYNCED, _TRIGGERS, _TIME = range(3)
+
+
+@jit
+def _decode(
+    raw: NDArray[np.uint32], out: Events, state: NDArray[np.int64], triggers: Events
+) -> tuple[int, int]:
+    i, n, size = 0, 0, len(raw)
+    time = state[_TIME]
+    if not state[_SYNCED]:
+        while i < size and raw[i] >> 28 != 8:
+            i += 1
+        if i < size:
+            state[_SYNCED] = 1
+            time = np.int64(raw[i] & 0xFFFFFFF) << 6
+    last = len(out) - LANES
+    while i < size and n <= last:
+        if i + LANES <= size and all_below(raw, i, 2 << 28):
+            put_evt2(raw, i, out, n, time)
+            i += LANES
+            n += LANES
+            continue
+        for k in range(i, min(size, i + LANES)):
+            word = np.int64(raw[k])
+            kind = word >> 28
+            t = time | ((word >> 22) & 0x3F)
+            put(out, n, t, ((word >> 11) & 0x7FF) | (word & 0x7FF) << 16 | (kind & 1) << 32)
+            n += kind < 2
+            i = k + 1
+            if kind == 8:
+                high = (word & 0xFFFFFFF) << 6
+                was = time & (_TURN - 1)
+                time = (time - was) + high
+                if was - high > _TURN >> 1:
+                    time += _TURN
+            elif kind == 10:
+                put(triggers, state[_TRIGGERS], t, ((word >> 8) & 0x1F) | (word & 1) << 32)
+                state[_TRIGGERS] += 1
+        if state[_TRIGGERS] > len(triggers) - LANES:
+            break
+    state[_TIME] = time
+    return i, n
+
+
+@jit
+def _encode(events: Events, out: NDArray[np.uint32], state: NDArray[np.int64]) -> tuple[int, int]:
+    used, filled, room = 0, 0, len(out) - 8
+    high = state[_TIME]
+    while used < len(events) and filled < room:
+        t, word = events[used, 0], events[used, 1]
+        if t >> 6 != high or not state[_SYNCED]:
+            # a step of more than half the clock's range would read as a step back
+            step = min(high + (1 << 26), t >> 6) if state[_SYNCED] else t >> 6
+            state[_SYNCED] = 1
+            high = step
+            out[filled] = (8 << 28) | (high & 0xFFFFFFF)
+            filled += 1
+            if high != t >> 6:
+                continue
+        x, y, p = word & 0xFFFF, (word >> 16) & 0xFFFF, (word >> 32) & 1
+        out[filled] = p << 28 | (t & 0x3F) << 22 | x << 11 | y
+        filled += 1
+        used += 1
+    state[_TIME] = high
+    return used, filled
+
+
+class Evt2Decoder(EvtDecoder):
+    """EVT2 words in, events and triggers out."""
+
+    word: ClassVar[int] = 4
+    words: ClassVar[np.dtype[np.uint32]] = np.dtype("<u4")
+
+    def _run(self, raw: NDArray[np.uint32], out: Events) -> tuple[int, int]:
+        return _decode(raw, out, self._state, self._trigger_words)
+
+
+class Evt2Recording(EvtRecording):
+    """An EVT2 file. Raises BadRecording as `Recording.read` says."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Evt2Decoder(), "EVT2", read_header(path)[0])
+
+
+class Evt2Writer(EvtWriter):
+    """Writes EVT2: times below 2^34 µs, sensors up to 2048 x 2048."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        buffer = np.empty(2 * self.piece + 8, np.uint32)
+        super().__init__(path, shape, "EVT2", evt_header("2.0", "EVT2", shape, {}), buffer)
+
+    def _run(self, events: Events) -> tuple[int, int]:
+        return _encode(events, self._words, self._state)

@@ -1,0 +1,181 @@
+"""EVT3, Prophesee's 16-bit event words (Gen4, IMX636), read and written.
+
+The type is in bits 15:12. A word sets a part of the state (row, time, vector base) or yields events:
+
+| type | word        | bits                                                        |
+|------|-------------|-------------------------------------------------------------|
+| 0    | ADDR_Y      | y 10:0                                                      |
+| 2    | ADDR_X      | polarity 11, x 10:0: one event                              |
+| 3    | VECT_BASE_X | polarity 11, x 10:0: where the next vector starts           |
+| 4, 5 | VECT_12, _8 | an event at base + i for each set bit i; base += 12 or 8    |
+| 6    | TIME_LOW    | µs, 12 bits                                                 |
+| 8    | TIME_HIGH   | 4096 µs, 12 bits: the clock turns over every 2^24 µs        |
+| A    | EXT_TRIGGER | id 11:8, value 0                                            |
+
+All others are skipped (E, F and 7 carry counters; 1, 9 and B to D are not defined, yet cameras pad with 0x9999).
+Words before the first TIME_HIGH have no time and are dropped. A TIME_HIGH that changes sets the low part to 0, one
+that repeats keeps it; a fall of half the range or more is a turn of the clock. TIME_LOW may step back, as it does in
+real recordings. Source: docs.prophesee.ai, EVT 3.0; OpenEB's evt3_event_types.h and evt3_decoder.h.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.formats.prophesee import EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
+from nrt.formats.words import BITS, Events, put, put_bits
+from nrt.jit import jit
+
+_TURN = 1 << 24
+_SYNCED, _TRIGGERS, _TIME, _ROW, _BASE, _ROW_KNOWN = range(6)
+_VECTOR_WORDS = 4  # base, 12, 12 and 8 pixels
+_ROOM = 16  # a word stores up to 12 events, and a vector store reaches 16 places
+
+
+@jit
+def _decode(
+    raw: NDArray[np.uint16],
+    out: Events,
+    state: NDArray[np.int64],
+    triggers: Events,
+    table: NDArray[np.uint8],
+) -> tuple[int, int]:
+    i, n, size = 0, 0, len(raw)
+    t, row, base = state[_TIME], state[_ROW], state[_BASE]
+    if not state[_SYNCED]:
+        while i < size and raw[i] >> 12 != 8:
+            i += 1
+        if i < size:
+            state[_SYNCED] = 1
+            t = np.int64(raw[i] & 0xFFF) << 12
+    full = False
+    while i < size and not full:
+        # so many words cannot overfill the slab, which spares the inner loop that test
+        safe = (len(out) - n) // _ROOM
+        if safe <= 1:
+            break
+        for k in range(i, min(size, i + safe - 1)):
+            word = np.int64(raw[k])
+            kind = word >> 12
+            x = (word & 0x7FF) | (word & 0x800) << 21
+            put(
+                out, n, t, x | row
+            )  # kept only if the word is an event: a store is cheaper than a wrong guess
+            n += kind == 2
+            row = (word & 0x7FF) << 16 if kind == 0 else row
+            base = x if kind == 3 else base
+            t = (t & ~0xFFF) | (word & 0xFFF) if kind == 6 else t
+            i = k + 1
+            if kind >> 1 == 2:
+                n = put_bits(out, n, t, base | row, word & 0xFF, table)
+                high = (word >> 8) & 0xF if kind == 4 else 0
+                n = put_bits(out, n, t, (base | row) + 8, high, table)
+                base = (base & ~0xFFFF) | ((base + 12 - 4 * (kind & 1)) & 0x7FF)
+            elif kind == 8:
+                high = word & 0xFFF
+                was = (t >> 12) & 0xFFF
+                if high != was:
+                    t = (t & ~(_TURN - 1)) | high << 12
+                    if was - high >= 2048:
+                        t += _TURN
+            elif kind == 10:
+                put(triggers, state[_TRIGGERS], t, ((word >> 8) & 0xF) | (word & 1) << 32)
+                state[_TRIGGERS] += 1
+                if state[_TRIGGERS] == len(triggers):
+                    full = True
+                    break
+    state[_TIME], state[_ROW], state[_BASE] = t, row, base
+    return i, n
+
+
+@jit
+def _run_length(events: Events, start: int) -> int:
+    """How many events from `start` on share time, row and polarity and ascend within 32 pixels."""
+    t, word = events[start, 0], events[start, 1]
+    base, x, i = word & 0xFFFF, word & 0xFFFF, start + 1
+    while i < len(events) and events[i, 0] == t and (events[i, 1] ^ word) & 0x1FFFF0000 == 0:
+        following = events[i, 1] & 0xFFFF
+        if following <= x or following >= base + 32:
+            break
+        x = following
+        i += 1
+    return i - start
+
+
+@jit
+def _encode(events: Events, out: NDArray[np.uint16], state: NDArray[np.int64]) -> tuple[int, int]:
+    """state[_TIME] is the time that a reader has by now, from 0 on."""
+    used, filled, room = 0, 0, len(out) - 16
+    time, row = state[_TIME], state[_ROW]
+    while used < len(events) and filled < room:
+        t, word = events[used, 0], events[used, 1]
+        if t >> 12 != time >> 12 or not state[_SYNCED]:
+            # the clock turns over every 2^24 µs: long gaps, and the way to the first time, go in quarter turns
+            time = min(((time >> 12) + 1024) << 12, t & ~0xFFF) if state[_SYNCED] else 0
+            state[_SYNCED] = 1
+            out[filled] = 8 << 12 | ((time >> 12) & 0xFFF)
+            filled += 1
+            if time >> 12 != t >> 12:
+                continue
+            out[filled] = 6 << 12 | (t & 0xFFF)  # always, for readers that keep the low part
+            filled += 1
+        elif t != time:
+            out[filled] = 6 << 12 | (t & 0xFFF)
+            filled += 1
+        time = t
+        if row != (word >> 16) & 0xFFFF or not state[_ROW_KNOWN]:
+            row = (word >> 16) & 0xFFFF
+            state[_ROW_KNOWN] = 1
+            out[filled] = row
+            filled += 1
+        head = (word & 0xFFFF) | ((word >> 32) & 1) << 11
+        run = _run_length(events, used)
+        if run <= _VECTOR_WORDS:
+            out[filled] = 2 << 12 | head
+            filled += 1
+            used += 1
+            continue
+        bits = 0
+        for i in range(used, used + run):
+            bits |= 1 << ((events[i, 1] - word) & 31)
+        # always the whole group of three, which some readers take as one
+        out[filled] = 3 << 12 | head
+        out[filled + 1] = 4 << 12 | (bits & 0xFFF)
+        out[filled + 2] = 4 << 12 | ((bits >> 12) & 0xFFF)
+        out[filled + 3] = 5 << 12 | (bits >> 24)
+        filled += 4
+        used += run
+    state[_TIME], state[_ROW] = time, row
+    return used, filled
+
+
+class Evt3Decoder(EvtDecoder):
+    """EVT3 words in, events and triggers out."""
+
+    word: ClassVar[int] = 2
+    words: ClassVar[np.dtype[np.uint16]] = np.dtype("<u2")
+
+    def _run(self, raw: NDArray[np.uint16], out: Events) -> tuple[int, int]:
+        return _decode(raw, out, self._state, self._trigger_words, BITS)
+
+
+class Evt3Recording(EvtRecording):
+    """An EVT3 file. Raises BadRecording as `Recording.read` says."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Evt3Decoder(), "EVT3", read_header(path)[0])
+
+
+class Evt3Writer(EvtWriter):
+    """Writes EVT3, with vectors where they are shorter: times below 2^34 µs, sensors up to 2048 x 2048."""
+
+    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+        buffer = np.empty(5 * self.piece + 16, np.uint16)
+        super().__init__(path, shape, "EVT3", evt_header("3.0", "EVT3", shape, {}), buffer)
+
+    def _run(self, events: Events) -> tuple[int, int]:
+        return _encode(events, self._words, self._state)
