@@ -108,7 +108,7 @@ class Device(ABC):
 
     @abstractmethod
     async def reset(self) -> None:
-        """Back to the state right after `deploy`: membranes, delays, counters and time. Ends a run that is under way."""
+        """Back to the state right after `deploy`: membranes, delays, counters and time. Ends a run under way."""
 
     @abstractmethod
     async def send(self, packet: Packet) -> None:

@@ -3,11 +3,14 @@
 Three record types, all of 16 bytes and aligned, so that an array of n of them is also a C-contiguous
 `uint64[n, 2]` without a copy (`words`):
 
-| dtype    | fields                                | used for |
-|----------|---------------------------------------|----------|
-| EVENT    | t i8 µs, x u2, y u2, p u1 (1 = ON)    | what a camera sees |
-| SPIKE    | t i8 µs, n u4, v i4                   | what a population fires: n indexes it in C, H, W order, v is the payload (1 plain, -1 negative, else graded) |
-| MEMBRANE | t i8 µs, n u4, v f4                   | the membrane of a population, or a readout that does not fire |
+| dtype    | fields                   | used for                                                |
+|----------|--------------------------|---------------------------------------------------------|
+| EVENT    | t i8 µs, x u2, y u2, p u1 | what a camera sees; p is 1 for ON                       |
+| SPIKE    | t i8 µs, n u4, v i4      | what a population fires                                 |
+| MEMBRANE | t i8 µs, n u4, v f4      | a membrane: of a tap, or of a readout that does not fire |
+
+n counts a population's neurons in C, H, W order. A spike's v is its payload: 1 for a plain one, -1 for a
+negative one, otherwise the number of spikes or the graded value.
 """
 
 from __future__ import annotations

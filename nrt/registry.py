@@ -1,0 +1,177 @@
+"""What a URI names: two tables, scheme → class, and how a URI is read.
+
+`scheme[+wire]:[//place][?option=value&…]`: `cpu:`, `cuda:0`, `tinyodin+serial:///dev/ttyACM0?baud=2000000`,
+`file:wave.aedat4?speed=1`. Options are the class's keyword arguments; unknown ones are refused by name.
+Built-ins stand in the tables; other distributions add theirs by the entry points `nrt.devices` and `nrt.sources`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qsl, unquote
+
+from nrt.clock import microseconds
+from nrt.device import Device
+from nrt.errors import ConfigError, MissingDependency, NotFound
+from nrt.source import Source
+
+_URI = re.compile(r"(?P<scheme>[a-z][a-z0-9]+)(?:\+(?P<wire>[a-z0-9]+))?:(?P<rest>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """A URI taken apart; `place` is what stands between the colon (and slashes) and the question mark."""
+
+    scheme: str
+    wire: str = ""
+    place: str = ""
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def parse(cls, text: str) -> Uri:
+        """Raises ConfigError for what is no URI."""
+        match = _URI.fullmatch(text)
+        if not match:
+            raise ConfigError(
+                f"'{text}' is no URI; write scheme:, scheme:place or scheme+wire://place?option=value"
+            )
+        place, _, query = match["rest"].partition("?")
+        try:
+            options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+        except ValueError as error:
+            raise ConfigError(f"'{text}': options are written ?name=value&name=value") from error
+        return cls(match["scheme"], match["wire"] or "", unquote(place.removeprefix("//")), options)
+
+    def __str__(self) -> str:
+        query = "&".join(f"{k}={v}" for k, v in self.options.items())
+        return (
+            f"{self.scheme}{'+' + self.wire if self.wire else ''}:{self.place}{'?' + query if query else ''}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a table: where the class is, what it is for, and what must be installed for it."""
+
+    where: str
+    summary: str
+    package: str = ""
+    extra: str = ""
+
+
+DEVICES: Final[Mapping[str, Entry]] = {
+    "cpu": Entry(
+        "nrt_sim.cpu.device:CpuDevice", "event-driven engine on the CPU; work proportional to spikes"
+    ),
+    "null": Entry(
+        "nrt_sim.null:NullDevice", "takes packets and answers with empty ones; measures the pipeline"
+    ),
+    "reference": Entry(
+        "nrt_sim.reference_device:ReferenceDevice", "slow, obvious, float64: the definition of right"
+    ),
+}
+
+SOURCES: Final[Mapping[str, Entry]] = {
+    "file": Entry("nrt.file:FileSource", "a recording of any format; a plain path means the same"),
+    "synth": Entry("nrt_sim.scene:SceneSource", "a synthetic scene with its ground truth"),
+}
+
+
+def table(kind: Literal["devices", "sources"]) -> dict[str, Entry]:
+    """The built-in table and what other distributions add to it, sorted by scheme."""
+    rows = dict(DEVICES if kind == "devices" else SOURCES)
+    for point in importlib.metadata.entry_points(group=f"nrt.{kind}"):
+        distribution = point.dist.name if point.dist else "?"
+        rows.setdefault(point.name, Entry(point.value, f"from {distribution}"))
+    return dict(sorted(rows.items()))
+
+
+def load(entry: Entry) -> Any:
+    """The class of an entry. Raises MissingDependency if its package is not installed."""
+    module, _, name = entry.where.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "nrt", "nrt_sim", "nrt_drivers"):
+            raise
+        raise MissingDependency(entry.summary, missing, entry.extra or "all") from error
+
+
+def device(text: str) -> Device:
+    """The device that a URI names, not yet open. Raises NotFound, ConfigError, MissingDependency."""
+    made: Device = _make(Uri.parse(text), "devices")
+    made.uri = text
+    return made
+
+
+def source(text: str | Path) -> Source:
+    """The source that a URI or a path names, not yet open. Raises NotFound, ConfigError, MissingDependency."""
+    uri = _source_uri(text)
+    made: Source = _make(uri, "sources")
+    made.uri = str(uri)
+    return made
+
+
+def _source_uri(text: str | Path) -> Uri:
+    """A path stands for `file:path`; a URI is recognised by a known scheme, since paths may hold colons."""
+    text = str(text)
+    match = _URI.fullmatch(text)
+    if match and (match["scheme"] in table("sources") or not Path(text).exists()):
+        return Uri.parse(text)
+    return Uri.parse(f"file:{text}") if "?" in text and not Path(text).exists() else Uri("file", place=text)
+
+
+def _make(uri: Uri, kind: Literal["devices", "sources"]) -> Any:
+    rows = table(kind)
+    if uri.scheme not in rows:
+        known = ", ".join(f"{name}:" for name in rows)
+        raise NotFound(uri.scheme, f"no {kind[:-1]} '{uri.scheme}:'; there is {known}", list(rows))
+    made = load(rows[uri.scheme])
+    return made(uri, **_options(made, uri))
+
+
+def _options(made: Callable[..., Any], uri: Uri) -> dict[str, Any]:
+    """The URI's options as the keyword arguments of `made`, converted by their annotations."""
+    initialiser = made.__init__ if inspect.isclass(made) else made
+    hints = get_type_hints(initialiser)
+    known = [p.name for p in inspect.signature(made).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    options: dict[str, Any] = {}
+    for name, value in uri.options.items():
+        if name not in known:
+            raise ConfigError(f"{uri.scheme}: has no option '{name}'; there is {', '.join(known) or 'none'}")
+        options[name] = convert(f"{uri.scheme}: option {name}", value, hints.get(name, str))
+    return options
+
+
+def convert(what: str, value: str, hint: Any) -> Any:
+    """`value` as the type `hint` asks for. Raises ConfigError naming `what`."""
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(h for h in get_args(hint) if h is not type(None))
+    if get_origin(hint) is Literal:
+        if value in get_args(hint):
+            return value
+        raise ConfigError(f"{what}: '{value}' is none of {', '.join(map(str, get_args(hint)))}")
+    try:
+        if hint is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
+                value.lower()
+            ]
+        if hint is Duration:
+            return microseconds(value)
+        return hint(value)
+    except (KeyError, ValueError) as error:
+        kind = {bool: "yes or no", int: "a whole number", float: "a number"}.get(hint, str(hint))
+        raise ConfigError(f"{what}: '{value}' is not {kind}") from error
+
+
+class Duration(int):
+    """Annotation of an option that is a duration: written with a unit ("1ms"), kept in µs."""

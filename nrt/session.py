@@ -1,0 +1,158 @@
+"""Session: the façade that users hold.
+
+```python
+async with nrt.open("cpu:") as device:
+    print(await device.deploy("digits.nir"))
+    async with device.stream("wave.aedat4?speed=1") as run:
+        async for spikes in run:
+            ...
+    print(run.report)
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from nrt import registry
+from nrt.device import Device, Placement
+from nrt.errors import ConfigError, DeviceBusy
+from nrt.network import Network
+from nrt.report import Report
+from nrt.run import Run
+from nrt.source import Source
+
+
+def open(device: str | Device) -> Session:
+    """A session on the device that a URI names; use it with `async with`. Raises NotFound, ConfigError."""
+    return Session(registry.device(device) if isinstance(device, str) else device)
+
+
+class Session:
+    """An open device. `deploy` a network, then `stream` sources through it, one after the other."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._network: Network | None = None
+        self._busy = False
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._device.open()
+        except BaseException:
+            await self._device.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._device.close()
+
+    @property
+    def device(self) -> Device:
+        """The device itself, for what only it can do."""
+        return self._device
+
+    @property
+    def network(self) -> Network:
+        """The deployed network. Raises ConfigError before `deploy`."""
+        if self._network is None:
+            raise ConfigError("no network is deployed; call deploy first")
+        return self._network
+
+    async def deploy(
+        self,
+        network: Network | str | Path,
+        *,
+        taps: Sequence[str] = (),
+        membranes: Sequence[str] = (),
+        **reading: Any,
+    ) -> Placement:
+        """Puts a network, or a NIR file read with `Network.load(path, **reading)`, on the device.
+
+        taps, membranes: populations to be watched besides the outputs. Raises DeployError, ConfigError.
+        """
+        if isinstance(network, str | Path):
+            network = Network.load(network, **reading)
+        elif reading:
+            raise ConfigError(
+                f"{', '.join(reading)}: these say how to read a file, and the network is read already"
+            )
+        placement = await self._device.deploy(network, taps=taps, membranes=membranes)
+        self._network = network
+        return placement
+
+    def stream(self, source: Source | str | Path) -> Run:
+        """A run of `source` (or of what a URI or path names) through the deployed network."""
+        opened = source if isinstance(source, Source) else registry.source(source)
+        return Run(opened, self._device, self.network, self._claim)
+
+    async def run(self, source: Source | str | Path) -> Report:
+        """Streams `source` to its end and returns the report."""
+        run = self.stream(source)
+        async with run:
+            async for _ in run:
+                pass
+        return run.report
+
+    async def run_all(
+        self,
+        sources: Sequence[Source | str | Path],
+        *,
+        jobs: int = 1,
+        done: Callable[[int, Report], None] | None = None,
+    ) -> list[Report]:
+        """Runs many sources, each from the reset state, `jobs` side by side; the reports in the order of `sources`.
+
+        done: called with the index and report of each as it ends. A source that fails leaves its error in its
+        report; the others go on. Raises Unsupported for jobs > 1 on a device of which there is only one.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            free: asyncio.Queue[Session] = asyncio.Queue()
+            for lane in range(jobs):
+                session = (
+                    self if lane == 0 else await stack.enter_async_context(Session(await self._device.fork()))
+                )
+                session._network = self.network
+                free.put_nowait(session)
+
+            async def one(index: int) -> Report:
+                session = await free.get()
+                try:
+                    report = await session._attempt(sources[index])
+                finally:
+                    free.put_nowait(session)
+                if done is not None:
+                    done(index, report)
+                return report
+
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(index)) for index in range(len(sources))]
+            return [task.result() for task in tasks]
+
+    async def _attempt(self, source: Source | str | Path) -> Report:
+        """Runs one source; an error ends in its report."""
+        run = self.stream(source)
+        try:
+            async with run:
+                async for _ in run:
+                    pass
+        except Exception as error:
+            run.fail(error)
+        return run.report
+
+    @contextlib.contextmanager
+    def _claim(self) -> Iterator[None]:
+        if self._busy:
+            raise DeviceBusy(self._device.uri, "another run of this session is under way")
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False

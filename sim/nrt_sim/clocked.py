@@ -1,0 +1,141 @@
+"""A Device of any Engine: packets are cut into time steps, which one thread computes.
+
+Steps are aligned to multiples of dt from the start of the run's first packet. Packets need not be: events of an
+unfinished step wait for the packet that completes it, or for `finish`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from nrt.clock import now
+from nrt.device import Counters, Device, Placement
+from nrt.errors import ConfigError
+from nrt.network import Network
+from nrt.packet import EVENT, Packet, Records
+from nrt.registry import Uri
+from nrt.worker import Worker
+from nrt_sim.engine import Engine
+
+DEPTH: Final = 8
+"""Packets under way in the device; more wait in the source."""
+
+
+class ClockedDevice(Device):
+    """Runs an Engine in a thread of its own. Subclasses say which engine, and how to place a network on it."""
+
+    def __init__(self, uri: Uri) -> None:
+        self.uri = str(uri)
+        self._uri = uri
+        self._engine: Engine | None = None
+        self._worker: Worker[Packet | None, Packet] | None = None
+
+    @abstractmethod
+    def _build(self, network: Network, watched: tuple[str, ...]) -> Engine:
+        """The engine in its reset state; may take a while."""
+
+    @abstractmethod
+    def _placement(self, engine: Engine) -> Placement:
+        """What went where."""
+
+    @abstractmethod
+    def _sibling(self) -> ClockedDevice:
+        """A device of the same kind and options, without an engine."""
+
+    async def deploy(
+        self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
+    ) -> Placement:
+        await self._halt()
+        known = [p.name for p in network.populations]
+        for name in (*taps, *membranes):
+            if name not in known:
+                raise ConfigError(f"no population '{name}' to watch; there is {', '.join(known)}")
+        watched = dict.fromkeys((*network.outputs, *taps, *(f"{name}.v" for name in membranes)))
+        self._engine = await asyncio.to_thread(self._build, network, tuple(watched))  # it may compile
+        return self._placement(self._engine)
+
+    async def reset(self) -> None:
+        await self._halt()
+        self._deployed().reset()
+
+    async def send(self, packet: Packet) -> None:
+        await self._running().put(packet)
+
+    async def finish(self) -> None:
+        worker = self._running()
+        await worker.put(None)
+        worker.end()
+
+    async def spikes(self) -> AsyncIterator[Packet]:
+        async for packet in self._running().results():
+            yield packet
+
+    async def fork(self) -> ClockedDevice:
+        sibling = self._sibling()
+        sibling._engine = self._deployed().fork()
+        return sibling
+
+    async def close(self) -> None:
+        await self._halt()
+
+    def counters(self) -> Counters:
+        return self._engine.counters() if self._engine is not None else Counters()
+
+    def _deployed(self) -> Engine:
+        if self._engine is None:
+            raise ConfigError(f"{self.uri}: no network is deployed")
+        return self._engine
+
+    def _running(self) -> Worker[Packet | None, Packet]:
+        """The thread of this run; it starts with the run's first packet or reader."""
+        if self._worker is None:
+            steps = Steps(self._deployed())
+            self._worker = Worker(steps.advance, depth=DEPTH, name=f"nrt.{self.uri}")
+        return self._worker
+
+    async def _halt(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.close()
+
+
+class Steps:
+    """Cuts packets into whole steps for an engine and makes packets of what it returns."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._dt = engine.network.semantics.dt
+        self._begin: int | None = None  # where the next step starts
+        self._end = 0  # how far the input reaches
+        self._rest: Records = np.empty(0, EVENT)
+
+    def advance(self, packet: Packet | None) -> Iterator[Packet]:
+        """The outputs of the steps that `packet` completes; None completes the last step."""
+        if packet is None:
+            if self._begin is not None:
+                yield from self._compute(-(-(self._end - self._begin) // self._dt), self._rest)
+            return
+        if self._begin is None:
+            self._begin = packet.start
+        self._end = packet.end
+        events = packet.data
+        if len(self._rest):
+            events = np.concatenate([self._rest, events])
+        steps = (packet.end - self._begin) // self._dt
+        edge = self._begin + steps * self._dt
+        cut = len(events) if edge == packet.end else int(np.searchsorted(np.array(events["t"]), edge))
+        self._rest = events[cut:].copy()
+        yield from self._compute(steps, events[:cut])
+
+    def _compute(self, steps: int, events: Records) -> Iterator[Packet]:
+        assert self._begin is not None
+        start, self._begin = self._begin, self._begin + steps * self._dt
+        records = self._engine.run(events, start, steps)
+        stamp = now()
+        for name, data in records.items():
+            yield Packet(data, start, self._begin, stamp, origin=name)

@@ -1,0 +1,1 @@
+"""`cpu:`, the event-driven engine: work proportional to spikes, not to pixels."""
