@@ -20,5 +20,9 @@ __all__ = [
     "Projection",
     "Scale",
     "Semantics",
+    "load",
     "neuron",
 ]
+
+load = Network.load
+"""The network in a NIR file."""

@@ -48,14 +48,16 @@ class Encoding:
         target = volume(inputs)
         if self.channels != target[0]:
             raise ConfigError(
-                f"the network's input has {target[0]} channel(s), the encoding '{self.polarity}' fills {self.channels}; "
+                f"the network's input has {target[0]} channel(s), "
+                f"the encoding '{self.polarity}' fills {self.channels}; "
                 f"choose polarity {'split' if target[0] == 2 else 'merge, on or off'}"
             )
         _, height, width = self.input_shape(sensor)
         if height > target[1] or width > target[2]:
+            pool = max(-(-sensor[1] // target[1]), -(-sensor[2] // target[2]))
             raise ConfigError(
-                f"the events come from {sensor[2]}x{sensor[1]} pixels and the network sees {target[2]}x{target[1]}; "
-                f"choose a crop or pool={-(-max(sensor[2] * target[1], sensor[1] * target[2]) // (target[1] * target[2]))}"
+                f"the events come from {sensor[2]}x{sensor[1]} pixels and the network sees "
+                f"{target[2]}x{target[1]}; choose a crop or pool={pool}"
             )
 
     def index(self, events: Records, inputs: tuple[int, ...]) -> NDArray[np.int64]:

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from math import prod
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -104,6 +105,20 @@ class Network:
                 f"{label}: bias of shape {projection.bias.shape} for a target of {target.shape}"
             )
 
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        like: str | None = None,
+        dt: int | str | None = None,
+        encoding: Encoding | None = None,
+        **overrides: object,
+    ) -> Network:
+        """The network in a NIR file; see `nrt.network.lower.load`."""
+        from nrt.network.lower import load  # h5py is loaded only when a file is read
+
+        return load(path, like, dt, encoding, **overrides)
+
     def __getitem__(self, name: str) -> Population:
         for population in self.populations:
             if population.name == name:
@@ -144,7 +159,11 @@ class Network:
         return digest.hexdigest()
 
 
-def _feed(digest: hashlib._Hash, value: Any) -> None:
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+def _feed(digest: _Digest, value: Any) -> None:
     if isinstance(value, np.ndarray):
         digest.update(repr((value.shape, value.dtype.str)).encode())
         digest.update(np.ascontiguousarray(value).tobytes())

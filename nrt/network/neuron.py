@@ -58,10 +58,6 @@ def parameter(value: float | NDArray[Any]) -> Parameter:
     return array
 
 
-def _one(value: float) -> Parameter:
-    return parameter(value)
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Neuron:
     """Parameters of one population's neurons; see the module's equations. All in units of one time step.

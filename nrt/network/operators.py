@@ -3,10 +3,15 @@
 Each knows its output shape and can be applied to a dense array; devices read the fields and do better.
 One-dimensional convolution is a Conv with height 1. Flatten is no operator: a population is indexed in
 C, H, W order wherever it goes, so only its shape changes.
+
+`fan` counts synapses: how many ways lead from each element of the input to the end of a chain, given how
+many lead there from each element of the output. A convolution's border has fewer than its middle; an
+element in no window of a pool has none; a kernel's zeros count, a Scale's zeros stop the signal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
 Pair = tuple[int, int]
 
 
@@ -29,6 +35,9 @@ class Dense:
     def apply(self, x: Array) -> Array:
         result: Array = self.weight @ x.reshape(-1)
         return result
+
+    def fan(self, inputs: tuple[int, ...], onward: Counts) -> Counts:
+        return np.full(inputs, onward.sum(), np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +79,11 @@ class Conv:
                     y[out] += np.tensordot(self.weight[out, :, ky, kx], into, axes=(1, 0))
         return y
 
+    def fan(self, inputs: tuple[int, ...], onward: Counts) -> Counts:
+        per_group = onward.reshape(self.groups, -1, *onward.shape[1:]).sum(axis=1)
+        each = np.repeat(per_group, inputs[0] // self.groups, axis=0)
+        return _windows(inputs, each, self.weight.shape[2:], self.stride, self.padding, self.dilation)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
@@ -101,6 +115,9 @@ class Pool:
                 ]
         return y / (self.kernel[0] * self.kernel[1]) if self.kind == "average" else y
 
+    def fan(self, inputs: tuple[int, ...], onward: Counts) -> Counts:
+        return _windows(inputs, onward, self.kernel, self.stride, self.padding, (1, 1))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scale:
@@ -115,8 +132,44 @@ class Scale:
         result: Array = x * self.factor
         return result
 
+    def fan(self, inputs: tuple[int, ...], onward: Counts) -> Counts:
+        return np.where(np.broadcast_to(self.factor, inputs) != 0, onward.reshape(inputs), 0)
+
 
 Operator = Dense | Conv | Pool | Scale
+
+
+def _windows(
+    inputs: tuple[int, ...],
+    onward: Counts,
+    kernel: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> Counts:
+    """`fan` of sliding windows that keep each channel apart; `onward` has the input's channels."""
+    channels, height, width = inputs
+    total = np.zeros((channels, height + 2 * padding[0], width + 2 * padding[1]), np.int64)
+    for ky in range(kernel[0]):
+        for kx in range(kernel[1]):
+            top, left = ky * dilation[0], kx * dilation[1]
+            total[
+                :,
+                top : top + (onward.shape[1] - 1) * stride[0] + 1 : stride[0],
+                left : left + (onward.shape[2] - 1) * stride[1] + 1 : stride[1],
+            ] += onward
+    return total[:, padding[0] : padding[0] + height, padding[1] : padding[1] + width]
+
+
+def fan(operators: Sequence[Operator], inputs: tuple[int, ...]) -> Counts:
+    """Synapses of each source neuron of a projection, of shape `inputs`: what one spike of it costs."""
+    shapes = [inputs]
+    for operator in operators:
+        shapes.append(operator.shape(shapes[-1]))
+    ways = np.ones(shapes[-1], np.int64)
+    for operator, shape in zip(reversed(operators), reversed(shapes[:-1]), strict=True):
+        ways = operator.fan(shape, ways)
+    return ways
 
 
 def array(values: NDArray[Any]) -> Array:

@@ -3,7 +3,8 @@
 NIR describes neurons in continuous time. Between the file and the first spike lie the length of a step,
 how the differential equation is discretised, what a spike is worth, how the membrane is reset and which
 spikes of a loop arrive when. Frameworks differ in every one of them. `Semantics` holds the answers, is
-kept with the network, and is printed by `nrt info` and in every report.
+kept with the network, and is printed by `nrt info` and in every report. `nrt.network.presets` has what
+each framework answers.
 """
 
 from __future__ import annotations
@@ -19,23 +20,26 @@ class Semantics:
     """How a NIR graph is read.
 
     dt:          µs per time step, a whole number
-    integration: "euler": decay 1 - dt/τ, input dt/τ · r · x;
-                 "exact": decay exp(-dt/τ), input (1 - exp(-dt/τ)) · r · x (x held over the step);
-                 "decay": decay exp(-dt/τ), input r · x unscaled (sinabs, rockpool: a spike is an impulse)
-    tau:         "seconds", or "steps": τ in the file counts time steps (sinabs)
-    if_input:    what an input does to NIR's IF and I in one step: "step": v += r · x; "current": v += r · dt · x
-    synapse:     when a synaptic current is read: "after" its input (i ← αi + x, v sees i) or
-                 "decayed" (i ← α(i + x); rockpool, sinabs)
+    integration: decay of a state with time constant τ in one step: "euler": 1 - dt/τ; "exact": exp(-dt/τ)
+    input:       what x adds to that state: "scaled": (1 - decay) · x, a current held over the step;
+                 "impulse": x itself (sinabs and rockpool: a spike is worth its weight)
+    synapse_input: the same choice for the synaptic current of CubaLI and CubaLIF
+    tau:         "seconds", or "steps": τ in the file counts time steps, dt does not matter (sinabs)
+    if_input:    what x does to NIR's IF and I in one step: "step": v += r · x; "current": v += r · dt · x
+    synapse:     "after": i ← α i + x; "decayed": i ← α (i + x) (sinabs, rockpool). v sees the new i
     reset, timing, fire, spikes: as in `nrt.network.neuron`
-    v_reset:     "file": NIR's v_reset (v_leak's value is never used), absent = 0; "zero": ignore it
-    use_r:       False: r is taken as 1 (norse, spyx, sinabs drop it)
-    propagation: "same": a spike crosses a layer within its step; "next": it arrives one step later everywhere.
-                 Either way the projection that closes a loop takes one step.
+    v_reset:     "file": NIR's v_reset, 0 where the file has none; "zero": ignore it
+    use_r:       False: r is taken as 1
+    floor:       True: the membrane never falls below -θ (sinabs' default for imported neurons)
+    propagation: "same": a spike crosses a layer within its step; "next": from neuron to neuron it takes one
+                 step. Either way a projection that closes a loop takes at least one.
     name:        the preset this came from
     """
 
     dt: int = 1000
-    integration: Literal["euler", "exact", "decay"] = "euler"
+    integration: Literal["euler", "exact"] = "euler"
+    input: Literal["scaled", "impulse"] = "scaled"
+    synapse_input: Literal["scaled", "impulse"] = "scaled"
     tau: Literal["seconds", "steps"] = "seconds"
     if_input: Literal["step", "current"] = "step"
     synapse: Literal["after", "decayed"] = "after"
@@ -45,5 +49,6 @@ class Semantics:
     spikes: Spikes = "binary"
     v_reset: Literal["file", "zero"] = "file"
     use_r: bool = True
+    floor: bool = False
     propagation: Literal["same", "next"] = "same"
     name: str = "nir"
