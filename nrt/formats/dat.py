@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from nrt.errors import BadRecording
 from nrt.formats.base import TRIGGER, ByteRecording, Bytes, Decoder
 from nrt.formats.prophesee import EvtWriter, read_header
-from nrt.formats.words import LANES, Events, any_wrap, event_words, put, put_dat
+from nrt.formats.words import LANES, Events, any_turn, event_words, put, put_dat
 from nrt.jit import jit
 from nrt.packet import Records
 
@@ -37,10 +37,11 @@ _KINDS = {**dict.fromkeys(_CD, "events"), _TRIGGER: "triggers"}
 def _decode(raw: NDArray[np.int64], out: Events, state: NDArray[np.int64]) -> int:
     """Fills `out` from as many records; returns how many."""
     count, i = min(len(raw), len(out)), 0
+    source, slab = raw.ctypes.data, out.ctypes.data
     last, epoch = state[_LAST], state[_EPOCH]
     while i < count:
-        if 0 < i <= count - LANES and not any_wrap(raw, i):
-            put_dat(raw, i, out, i, epoch)
+        if 0 < i <= count - LANES and not any_turn(source, i):
+            put_dat(source, i, slab, i, epoch)
             i += LANES
             last = raw[i - 1] & 0xFFFFFFFF
             continue
@@ -50,7 +51,7 @@ def _decode(raw: NDArray[np.int64], out: Events, state: NDArray[np.int64]) -> in
             if last - t > _TURN >> 1:
                 epoch += _TURN
             last = t
-            put(out, k, epoch + t, (bits & 0x3FFF) | ((bits >> 14) & 0x3FFF) << 16 | ((bits >> 28) & 1) << 32)
+            put(slab, k, epoch + t, (bits & 0x3FFF) | ((bits >> 14) & 0x3FFF) << 16 | ((bits >> 28) & 1) << 32)
             i = k + 1
     state[_LAST], state[_EPOCH] = last, epoch
     return count

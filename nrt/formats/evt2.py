@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.formats.prophesee import EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
-from nrt.formats.words import LANES, Events, all_below, put, put_evt2
+from nrt.formats.words import LANES, Events, all_cd, next_time, put, put_evt2
 from nrt.jit import jit
 
-_TURN = 1 << 34
 _SYNCED, _TRIGGERS, _TIME = range(3)
 
 
@@ -33,17 +32,17 @@ def _decode(
     raw: NDArray[np.uint32], out: Events, state: NDArray[np.int64], triggers: Events
 ) -> tuple[int, int]:
     i, n, size = 0, 0, len(raw)
-    time = state[_TIME]
+    source, slab, trigger_slab = raw.ctypes.data, out.ctypes.data, triggers.ctypes.data
     if not state[_SYNCED]:
         while i < size and raw[i] >> 28 != 8:
             i += 1
         if i < size:
             state[_SYNCED] = 1
-            time = np.int64(raw[i] & 0xFFFFFFF) << 6
-    last = len(out) - LANES
-    while i < size and n <= last:
-        if i + LANES <= size and all_below(raw, i, 2 << 28):
-            put_evt2(raw, i, out, n, time)
+            state[_TIME] = np.int64(raw[i] & 0xFFFFFFF) << 6
+    time, found = state[_TIME], state[_TRIGGERS]
+    while i < size and n <= len(out) - LANES and found <= len(triggers) - LANES:
+        if i + LANES <= size and all_cd(source, i):
+            put_evt2(source, i, slab, n, time)
             i += LANES
             n += LANES
             continue
@@ -51,21 +50,16 @@ def _decode(
             word = np.int64(raw[k])
             kind = word >> 28
             t = time | ((word >> 22) & 0x3F)
-            put(out, n, t, ((word >> 11) & 0x7FF) | (word & 0x7FF) << 16 | (kind & 1) << 32)
+            # stored in any case and kept only if it is an event: a store is cheaper than a wrong guess
+            put(slab, n, t, ((word >> 11) & 0x7FF) | (word & 0x7FF) << 16 | (kind & 1) << 32)
             n += kind < 2
             i = k + 1
             if kind == 8:
-                high = (word & 0xFFFFFFF) << 6
-                was = time & (_TURN - 1)
-                time = (time - was) + high
-                if was - high > _TURN >> 1:
-                    time += _TURN
+                time = next_time(time, (word & 0xFFFFFFF) << 6)
             elif kind == 10:
-                put(triggers, state[_TRIGGERS], t, ((word >> 8) & 0x1F) | (word & 1) << 32)
-                state[_TRIGGERS] += 1
-        if state[_TRIGGERS] > len(triggers) - LANES:
-            break
-    state[_TIME] = time
+                put(trigger_slab, found, t, ((word >> 8) & 0x1F) | (word & 1) << 32)
+                found += 1
+    state[_TIME], state[_TRIGGERS] = time, found
     return i, n
 
 

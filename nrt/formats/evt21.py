@@ -24,12 +24,11 @@ from numpy.typing import NDArray
 
 from nrt.errors import ConfigError
 from nrt.formats.prophesee import EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
-from nrt.formats.words import BITS, Events, put, put_bits
+from nrt.formats.words import BITS, Events, next_time, put, put_bits, trailing_zeros
 from nrt.jit import jit
 
 ByteOrder = Literal["little", "legacy"]
 
-_TURN = 1 << 34
 _SYNCED, _TRIGGERS, _TIME = range(3)
 _ROOM = 40  # a word yields up to 32 events, and a vector store reaches 8 places
 
@@ -41,44 +40,39 @@ def _decode(
     out: Events,
     state: NDArray[np.int64],
     triggers: Events,
-    table: NDArray[np.uint8],
+    bits: NDArray[np.uint8],
 ) -> tuple[int, int]:
-    """upper: index of the high half within a word, 0 or 1. Counts of halves are in and out."""
+    """upper: index of the high half within a word, 0 or 1. What it returns counts halves."""
     i, n, size = 0, 0, len(halves)
-    time = state[_TIME]
+    slab, table, trigger_slab = out.ctypes.data, bits.ctypes.data, triggers.ctypes.data
     if not state[_SYNCED]:
         while i < size and halves[i + upper] >> 28 != 8:
             i += 2
         if i < size:
             state[_SYNCED] = 1
-            time = np.int64(halves[i + upper] & 0xFFFFFFF) << 6
-    last = len(out) - _ROOM
-    while i < size and n <= last:
-        high, bits = np.int64(halves[i + upper]), np.int64(halves[i + 1 - upper])
+            state[_TIME] = np.int64(halves[i + upper] & 0xFFFFFFF) << 6
+    time, found = state[_TIME], state[_TRIGGERS]
+    while i < size and n <= len(out) - _ROOM and found < len(triggers):
+        high, valid = np.int64(halves[i + upper]), np.int64(halves[i + 1 - upper])
         i += 2
         kind = high >> 28
         t = time | ((high >> 22) & 0x3F)
-        if kind < 2:
-            xyp = ((high >> 11) & 0x7FF) | (high & 0x7FF) << 16 | kind << 32
-            while True:
-                # empty bytes are common and cheap to step over: start at the lowest set bit
-                n = put_bits(out, n, t, xyp, bits & 0xFF, table)
-                bits >>= 8
-                xyp += 8
-                if not bits:
-                    break
-        elif kind == 8:
-            now = (high & 0xFFFFFFF) << 6
-            was = time & (_TURN - 1)
-            time = (time - was) + now
-            if was - now > _TURN >> 1:
-                time += _TURN
-        elif kind == 10:
-            put(triggers, state[_TRIGGERS], t, ((high >> 8) & 0x1F) | (high & 1) << 32)
-            state[_TRIGGERS] += 1
-            if state[_TRIGGERS] == len(triggers):
-                break
-    state[_TIME] = time
+        xyp = ((high >> 11) & 0x7FF) | (high & 0x7FF) << 16 | (kind & 1) << 32
+        is_cd = kind < 2
+        # most words of a sparse scene hold one pixel: stored in any case, kept only if it is one
+        put(slab, n, t, xyp + trailing_zeros(valid))
+        if is_cd & (valid & (valid - 1) != 0):
+            n = put_bits(slab, n, t, xyp, valid & 0xFF, table)
+            n = put_bits(slab, n, t, xyp + 8, (valid >> 8) & 0xFF, table)
+            n = put_bits(slab, n, t, xyp + 16, (valid >> 16) & 0xFF, table)
+            n = put_bits(slab, n, t, xyp + 24, valid >> 24, table)
+        else:
+            n += is_cd & (valid != 0)
+        time = next_time(time, (high & 0xFFFFFFF) << 6) if kind == 8 else time
+        if kind == 10:
+            put(trigger_slab, found, t, ((high >> 8) & 0x1F) | (high & 1) << 32)
+            found += 1
+    state[_TIME], state[_TRIGGERS] = time, found
     return i, n
 
 

@@ -27,68 +27,148 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.formats.prophesee import EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
-from nrt.formats.words import BITS, Events, put, put_bits
-from nrt.jit import jit
+from nrt.formats.words import (
+    BITS,
+    BLOCK,
+    Events,
+    bit_count,
+    equals,
+    half,
+    leading_zeros,
+    put,
+    put_bits,
+    trailing_zeros,
+)
+from nrt.jit import inline, jit
 
 _TURN = 1 << 24
 _SYNCED, _TRIGGERS, _TIME, _ROW, _BASE, _ROW_KNOWN = range(6)
 _VECTOR_WORDS = 4  # base, 12, 12 and 8 pixels
+_MAX = 0x7FFFFFFFFFFFFFFF
 _ROOM = 16  # a word stores up to 12 events, and a vector store reaches 16 places
+
+
+@inline
+def _advance(base: int, pixels: int) -> int:
+    """The vector base `pixels` further on; polarity, in bit 32, stays."""
+    return (base & ~0xFFFF) | ((base + pixels) & 0x7FF)
+
+
+@inline
+def _position(word: int) -> int:
+    """x, and polarity in bit 32, of an ADDR_X or VECT_BASE_X."""
+    return (word & 0x7FF) | (word & 0x800) << 21
+
+
+@inline
+def _step(
+    word: int, slab: int, n: int, t: int, row: int, base: int, table: int
+) -> tuple[int, int, int, int]:
+    """One word of any type but a trigger: the number of events and the state after it."""
+    kind = word >> 12
+    if kind == 2:
+        put(slab, n, t, _position(word) | row)
+        n += 1
+    elif kind == 0:
+        row = (word & 0x7FF) << 16
+    elif kind == 6:
+        t = (t & ~0xFFF) | (word & 0xFFF)
+    elif kind == 8:
+        high, was = word & 0xFFF, (t >> 12) & 0xFFF
+        if high != was:
+            t = (t & ~(_TURN - 1)) | high << 12
+            if was - high >= 2048:
+                t += _TURN
+    elif kind == 3:
+        base = _position(word)
+    elif kind == 4 or kind == 5:
+        bits = word & (0xFFF if kind == 4 else 0xFF)
+        n = put_bits(slab, n, t, base | row, bits & 0xFF, table)
+        n = put_bits(slab, n, t, (base | row) + 8, bits >> 8, table)
+        base = _advance(base, 12 if kind == 4 else 8)
+    return n, t, row, base
+
+
+@inline
+def _base_after(raw: int, i: int, upto: int, bases: int, twelves: int, eights: int, base: int) -> int:
+    """The vector base after those words of a block that `upto` marks: the last one set, and the vectors since."""
+    bases &= upto
+    if bases:
+        place = 63 - leading_zeros(bases)
+        base = _position(half(raw, i + place))
+        upto &= -1 << place
+    return _advance(base, 12 * bit_count(twelves & upto) + 8 * bit_count(eights & upto))
+
+
+@inline
+def _block(
+    raw: int, i: int, slab: int, n: int, t: int, row: int, base: int, table: int
+) -> tuple[int, int, int, int]:
+    """The 64 words from i >= 1 on, which hold no trigger and no new TIME_HIGH: as `_step` for all of them.
+
+    Only words that yield events are visited; the row and time of each are the last ones set before it, found
+    from bit masks of the block rather than carried from word to word.
+    """
+    singles, rows, lows = equals(raw, i, 0x2000, 0xF000), equals(raw, i, 0, 0xF000), equals(raw, i, 0x6000, 0xF000)
+    bases, twelves, eights = equals(raw, i, 0x3000, 0xF000), equals(raw, i, 0x4000, 0xF000), equals(raw, i, 0x5000, 0xF000)
+    left = singles | (twelves & ~equals(raw, i, 0, 0xFFF)) | (eights & ~equals(raw, i, 0, 0xFF))
+    high, low = t & ~0xFFF, t & 0xFFF
+    while left:
+        upto = left ^ (left - 1)
+        word = half(raw, i + trailing_zeros(left))
+        left &= left - 1
+        # without a bit the index is i - 1: a word that exists and is not used
+        found = (half(raw, i + 63 - leading_zeros(rows & upto)) & 0x7FF) << 16
+        y = found if rows & upto else row
+        found = half(raw, i + 63 - leading_zeros(lows & upto)) & 0xFFF
+        now = high | (found if lows & upto else low)
+        if word < 0x3000:
+            put(slab, n, now, _position(word) | y)
+            n += 1
+        else:
+            x = _base_after(raw, i, upto >> 1 & _MAX, bases, twelves, eights, base) | y
+            n = put_bits(slab, n, now, x, word & 0xFF, table)
+            n = put_bits(slab, n, now, x + 8, (word >> 8) & (0xF if word < 0x5000 else 0), table)
+    if rows:
+        row = (half(raw, i + 63 - leading_zeros(rows)) & 0x7FF) << 16
+    if lows:
+        t = high | (half(raw, i + 63 - leading_zeros(lows)) & 0xFFF)
+    if bases | twelves | eights:
+        base = _base_after(raw, i, -1, bases, twelves, eights, base)
+    return n, t, row, base
 
 
 @jit
 def _decode(
-    raw: NDArray[np.uint16],
-    out: Events,
-    state: NDArray[np.int64],
-    triggers: Events,
-    table: NDArray[np.uint8],
+    words: NDArray[np.uint16], out: Events, state: NDArray[np.int64], triggers: Events, bits: NDArray[np.uint8]
 ) -> tuple[int, int]:
-    i, n, size = 0, 0, len(raw)
-    t, row, base = state[_TIME], state[_ROW], state[_BASE]
+    i, n, size = 0, 0, len(words)
+    raw, slab, table, trigger_slab = words.ctypes.data, out.ctypes.data, bits.ctypes.data, triggers.ctypes.data
     if not state[_SYNCED]:
-        while i < size and raw[i] >> 12 != 8:
+        while i < size and half(raw, i) >> 12 != 8:
             i += 1
         if i < size:
             state[_SYNCED] = 1
-            t = np.int64(raw[i] & 0xFFF) << 12
-    full = False
-    while i < size and not full:
-        # so many words cannot overfill the slab, which spares the inner loop that test
-        safe = (len(out) - n) // _ROOM
-        if safe <= 1:
-            break
-        for k in range(i, min(size, i + safe - 1)):
-            word = np.int64(raw[k])
-            kind = word >> 12
-            x = (word & 0x7FF) | (word & 0x800) << 21
-            put(
-                out, n, t, x | row
-            )  # kept only if the word is an event: a store is cheaper than a wrong guess
-            n += kind == 2
-            row = (word & 0x7FF) << 16 if kind == 0 else row
-            base = x if kind == 3 else base
-            t = (t & ~0xFFF) | (word & 0xFFF) if kind == 6 else t
-            i = k + 1
-            if kind >> 1 == 2:
-                n = put_bits(out, n, t, base | row, word & 0xFF, table)
-                high = (word >> 8) & 0xF if kind == 4 else 0
-                n = put_bits(out, n, t, (base | row) + 8, high, table)
-                base = (base & ~0xFFFF) | ((base + 12 - 4 * (kind & 1)) & 0x7FF)
-            elif kind == 8:
-                high = word & 0xFFF
-                was = (t >> 12) & 0xFFF
-                if high != was:
-                    t = (t & ~(_TURN - 1)) | high << 12
-                    if was - high >= 2048:
-                        t += _TURN
-            elif kind == 10:
-                put(triggers, state[_TRIGGERS], t, ((word >> 8) & 0xF) | (word & 1) << 32)
-                state[_TRIGGERS] += 1
-                if state[_TRIGGERS] == len(triggers):
-                    full = True
-                    break
-    state[_TIME], state[_ROW], state[_BASE] = t, row, base
+            state[_TIME] = (half(raw, i) & 0xFFF) << 12
+    t, row, base, found = state[_TIME], state[_ROW], state[_BASE], state[_TRIGGERS]
+    while i < size and found < len(triggers) and (len(out) - n) >= 2 * _ROOM:
+        room = (len(out) - n) // _ROOM - 1
+        if i and room >= BLOCK and i + BLOCK <= size:
+            same = equals(raw, i, 0x8000 | ((t >> 12) & 0xFFF), 0xFFFF)
+            if not (equals(raw, i, 0x8000, 0xF000) & ~same) | equals(raw, i, 0xA000, 0xF000):
+                n, t, row, base = _block(raw, i, slab, n, t, row, base, table)
+                i += BLOCK
+                continue
+        stop = min(size, i + min(BLOCK, room))
+        while i < stop and found < len(triggers):
+            word = half(raw, i)
+            i += 1
+            if word >> 12 == 10:
+                put(trigger_slab, found, t, ((word >> 8) & 0xF) | (word & 1) << 32)
+                found += 1
+            else:
+                n, t, row, base = _step(word, slab, n, t, row, base, table)
+    state[_TIME], state[_ROW], state[_BASE], state[_TRIGGERS] = t, row, base, found
     return i, n
 
 

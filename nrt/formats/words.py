@@ -1,11 +1,13 @@
 """What the kernels of the word formats share: stores of events, vector code, the check before writing.
 
 An EVENT is two 64-bit words, t and x | y << 16 | p << 32, and kernels see a slab of them as `int64[n, 2]`.
-The intrinsics below are LLVM IR because numba cannot be talked into it: a store without the wrap-around test
-of negative indices, one row of events from a bit mask, whole registers of records at a time. Their vectors are
-generic, so LLVM splits them to what the processor has; nothing here names an instruction set.
+The intrinsics below are LLVM IR because numba cannot be talked into it: a load or store without the test for
+negative indices, a row of events from a bit mask, whole registers of words at a time. Their vectors are generic,
+so LLVM splits them to what the processor has; nothing here names an instruction set.
 
-Offsets are not checked: every caller keeps `reserve` places free behind the last event it counts.
+They take addresses (`array.ctypes.data`), not arrays: numba counts references to every array that a function is
+given, which costs more than decoding a word. Nothing is checked here: callers keep inside their input, and leave
+`Decoder.reserve` places free behind the last event they count.
 """
 
 from __future__ import annotations
@@ -15,20 +17,24 @@ from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from nrt.jit import jit
+from nrt.jit import inline, jit
 from nrt.packet import Records, words
 
 Events = NDArray[np.int64]
 """A slab of events as `int64[n, 2]`."""
 
 LANES: Final = 16
-"""How many EVT2 or DAT records `put_evt2` and `put_dat` take at once."""
+"""How many EVT2 or DAT records are taken at once."""
 
-_I1, _I8, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+BLOCK: Final = 64
+"""How many EVT3 words are looked at together, a bit each of an int64."""
+
+_TURN = 1 << 34
+_I1, _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 
 
 def event_words(events: Records) -> Events:
@@ -48,11 +54,11 @@ BITS: Final = _bit_positions()
 """For each byte the places of its set bits, lowest first, padded to 8."""
 
 
-def _vector(element: ir.Type, lanes: int) -> ir.VectorType:
+def _vector(element: Any, lanes: int) -> Any:
     return ir.VectorType(element, lanes)
 
 
-def _constant(element: ir.Type, lanes: int, value: int) -> ir.Constant:
+def _constant(element: Any, lanes: int, value: int) -> Any:
     return ir.Constant(_vector(element, lanes), [value] * lanes)
 
 
@@ -62,142 +68,201 @@ def _splat(builder: Any, value: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), _constant(_I32, lanes, 0))
 
 
-def _data(context: Any, builder: Any, array_type: Any, value: Any, index: Any) -> Any:
-    """Address of the element `index` of a C-contiguous array."""
-    array = cgutils.create_struct_proxy(array_type)(context, builder, value=value)
-    return builder.gep(array.data, [index])
+def _at(builder: Any, base: Any, index: Any, size: int, kind: Any) -> Any:
+    """Pointer to a `kind` at the element `index`, of `size` bytes each, after the address `base`."""
+    start = builder.inttoptr(base, _I8.as_pointer())
+    place = builder.gep(start, [builder.mul(index, ir.Constant(_I64, size))])
+    return builder.bitcast(place, kind.as_pointer())
 
 
-def _load(builder: Any, address: Any, element: ir.Type, lanes: int) -> Any:
-    return builder.load(builder.bitcast(address, _vector(element, lanes).as_pointer()), align=1)
+def _load(builder: Any, base: Any, index: Any, size: int, element: Any, lanes: int) -> Any:
+    return builder.load(_at(builder, base, index, size, _vector(element, lanes)), align=1)
 
 
-def _store_rows(builder: Any, address: Any, first: Any, second: Any, lanes: int) -> None:
-    """Stores the rows (first[i], second[i]) one after the other, in registers of eight words."""
+def _store_rows(builder: Any, slab: Any, n: Any, first: Any, second: Any, lanes: int) -> None:
+    """Stores the rows (first[i], second[i]) from event n on, in registers of eight words."""
     for low in range(0, lanes, 4):
         order = [lane for i in range(low, low + 4) for lane in (i, lanes + i)]
         rows = builder.shuffle_vector(first, second, ir.Constant(_vector(_I32, 8), order))
-        place = builder.gep(address, [ir.Constant(_I64, 2 * low)])
-        builder.store(rows, builder.bitcast(place, _vector(_I64, 8).as_pointer()), align=8)
+        place = _at(builder, slab, builder.add(n, ir.Constant(_I64, low)), 16, _vector(_I64, 8))
+        builder.store(rows, place, align=8)
 
 
-def _put(typing: Any, out: Any, n: Any, t: Any, xyp: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = _data(
-            context, builder, signature.args[0], args[0], builder.shl(args[1], ir.Constant(_I64, 1))
+def _signature(result: Any, count: int, body: Callable[..., Any]) -> Any:
+    """What an intrinsic over `count` integers returns to numba; `body(builder, *arguments)` emits the code."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value = body(builder, *arguments)
+        return context.get_dummy_value() if value is None else value
+
+    return result(*[types.int64] * count), generate
+
+
+def _half_body(builder: Any, raw: Any, i: Any) -> Any:
+    return builder.zext(builder.load(_at(builder, raw, i, 2, _I16), align=1), _I64)
+
+
+def _put_body(builder: Any, slab: Any, n: Any, t: Any, xyp: Any) -> None:
+    place = _at(builder, slab, n, 16, _I64)
+    builder.store(t, place, align=8)
+    builder.store(xyp, builder.gep(place, [ir.Constant(_I64, 1)]), align=8)
+
+
+def _put_bits_body(builder: Any, slab: Any, n: Any, t: Any, xyp: Any, bits: Any, table: Any) -> Any:
+    places = builder.zext(_load(builder, table, bits, 8, _I8, 8), _vector(_I64, 8))
+    second = builder.add(places, _splat(builder, xyp, 8))
+    _store_rows(builder, slab, n, _splat(builder, t, 8), second, 8)
+    return builder.add(n, builder.ctpop(bits))
+
+
+def _fields(builder: Any, found: Any, x: tuple[int, int], y: tuple[int, int], p: int) -> Any:
+    """x | y << 16 | p << 32 from the (shift, mask) of each field in 64-bit lanes."""
+
+    def field(shift: int, mask: int, to: int) -> Any:
+        value = builder.lshr(found, _constant(_I64, LANES, shift))
+        return builder.shl(
+            builder.and_(value, _constant(_I64, LANES, mask)), _constant(_I64, LANES, to)
         )
-        builder.store(args[2], place, align=8)
-        builder.store(args[3], builder.gep(place, [ir.Constant(_I64, 1)]), align=8)
-        return context.get_dummy_value()
 
-    return types.void(out, types.int64, types.int64, types.int64), generate
+    return builder.or_(builder.or_(field(*x, 0), field(*y, 16)), field(p, 1, 32))
 
 
-put: Callable[[Events, int, int, int], None] = intrinsic(_put)
-"""put(out, n, t, xyp): event n of the slab."""
+def _put_evt2_body(builder: Any, raw: Any, i: Any, slab: Any, n: Any, time: Any) -> None:
+    found = builder.zext(_load(builder, raw, i, 4, _I32, LANES), _vector(_I64, LANES))
+    low = builder.lshr(found, _constant(_I64, LANES, 22))
+    t = builder.add(builder.and_(low, _constant(_I64, LANES, 0x3F)), _splat(builder, time, LANES))
+    _store_rows(builder, slab, n, t, _fields(builder, found, (11, 0x7FF), (0, 0x7FF), 28), LANES)
 
 
-def _put_bits(typing: Any, out: Any, n: Any, t: Any, xyp: Any, bits: Any, table: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        slab, n_, t_, xyp_, bits_, table_ = args
-        entry = _data(context, builder, signature.args[5], table_, builder.shl(bits_, ir.Constant(_I64, 3)))
-        places = builder.zext(_load(builder, entry, _I8, 8), _vector(_I64, 8))
-        second = builder.add(places, _splat(builder, xyp_, 8))
-        start = _data(context, builder, signature.args[0], slab, builder.shl(n_, ir.Constant(_I64, 1)))
-        _store_rows(builder, start, _splat(builder, t_, 8), second, 8)
-        return builder.add(n_, builder.ctpop(bits_))
-
-    return types.int64(out, types.int64, types.int64, types.int64, types.int64, table), generate
+def _all_cd_body(builder: Any, raw: Any, i: Any) -> Any:
+    found = _load(builder, raw, i, 4, _I32, LANES)
+    mask = builder.icmp_unsigned("<", found, _constant(_I32, LANES, 2 << 28))
+    mask = builder.bitcast(mask, ir.IntType(LANES))
+    return builder.icmp_unsigned("==", mask, ir.Constant(ir.IntType(LANES), -1))
 
 
-put_bits: Callable[[Events, int, int, int, int, NDArray[np.uint8]], int] = intrinsic(_put_bits)
-"""put_bits(out, n, t, xyp, bits, BITS): one event at x + i for each bit i of a byte; returns n plus their number.
-
-Without a branch: it always stores eight events and the caller keeps the first of them."""
-
-
-def _all_below(typing: Any, raw: Any, i: Any, limit: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        found = _load(builder, _data(context, builder, signature.args[0], args[0], args[1]), _I32, LANES)
-        limits = _splat(builder, builder.trunc(args[2], _I32), LANES)
-        mask = builder.bitcast(builder.icmp_unsigned("<", found, limits), ir.IntType(LANES))
-        return builder.icmp_unsigned("==", mask, ir.Constant(ir.IntType(LANES), -1))
-
-    return types.boolean(raw, types.int64, types.int64), generate
+def _put_dat_body(builder: Any, raw: Any, i: Any, slab: Any, n: Any, epoch: Any) -> None:
+    found = _load(builder, raw, i, 8, _I64, LANES)
+    low = builder.and_(found, _constant(_I64, LANES, 0xFFFFFFFF))
+    t = builder.add(low, _splat(builder, epoch, LANES))
+    _store_rows(builder, slab, n, t, _fields(builder, found, (32, 0x3FFF), (46, 0x3FFF), 60), LANES)
 
 
-all_below: Callable[[NDArray[np.uint32], int, int], bool] = intrinsic(_all_below)
-"""all_below(raw, i, limit): whether the LANES words from i on are all below the limit, unsigned."""
+def _any_turn_body(builder: Any, raw: Any, i: Any) -> Any:
+    before = builder.sub(i, ir.Constant(_I64, 1))
+    t, previous = (
+        builder.trunc(_load(builder, raw, at, 8, _I64, LANES), _vector(_I32, LANES)) for at in (i, before)
+    )
+    far = builder.icmp_unsigned(">", builder.sub(previous, t), _constant(_I32, LANES, 1 << 31))
+    turns = builder.and_(far, builder.icmp_unsigned("<", t, previous))
+    return builder.icmp_unsigned("!=", builder.bitcast(turns, ir.IntType(LANES)), ir.Constant(ir.IntType(LANES), 0))
 
 
-def _put_evt2(typing: Any, raw: Any, i: Any, out: Any, n: Any, time: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def field(shift: int, mask: int) -> Any:
-            return builder.and_(
-                builder.lshr(found, _constant(_I64, LANES, shift)), _constant(_I64, LANES, mask)
-            )
-
-        address = _data(context, builder, signature.args[0], args[0], args[1])
-        found = builder.zext(_load(builder, address, _I32, LANES), _vector(_I64, LANES))
-        t = builder.add(field(22, 0x3F), _splat(builder, args[4], LANES))
-        y = builder.shl(field(0, 0x7FF), _constant(_I64, LANES, 16))
-        p = builder.shl(field(28, 1), _constant(_I64, LANES, 32))
-        xyp = builder.or_(builder.or_(field(11, 0x7FF), y), p)
-        place = _data(
-            context, builder, signature.args[2], args[2], builder.shl(args[3], ir.Constant(_I64, 1))
-        )
-        _store_rows(builder, place, t, xyp, LANES)
-        return context.get_dummy_value()
-
-    return types.void(raw, types.int64, out, types.int64, types.int64), generate
+def _equals_body(builder: Any, raw: Any, i: Any, value: Any, mask: Any) -> Any:
+    found = _load(builder, raw, i, 2, _I16, BLOCK)
+    wanted, under = (_splat(builder, builder.trunc(x, _I16), BLOCK) for x in (value, mask))
+    return builder.bitcast(builder.icmp_unsigned("==", builder.and_(found, under), wanted), _I64)
 
 
-put_evt2: Callable[[NDArray[np.uint32], int, Events, int, int], None] = intrinsic(_put_evt2)
-"""put_evt2(raw, i, out, n, time): LANES EVT2 CD words from i on, all on top of one TIME_HIGH."""
+@intrinsic
+def _half(typing: Any, raw: Any, i: Any) -> Any:
+    return _signature(types.int64, 2, _half_body)
 
 
-def _put_dat(typing: Any, raw: Any, i: Any, out: Any, n: Any, epoch: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def field(shift: int, mask: int) -> Any:
-            return builder.and_(
-                builder.lshr(found, _constant(_I64, LANES, shift)), _constant(_I64, LANES, mask)
-            )
-
-        found = _load(builder, _data(context, builder, signature.args[0], args[0], args[1]), _I64, LANES)
-        t = builder.add(field(0, 0xFFFFFFFF), _splat(builder, args[4], LANES))
-        y = builder.shl(field(46, 0x3FFF), _constant(_I64, LANES, 16))
-        p = builder.shl(field(60, 1), _constant(_I64, LANES, 32))
-        xyp = builder.or_(builder.or_(field(32, 0x3FFF), y), p)
-        place = _data(
-            context, builder, signature.args[2], args[2], builder.shl(args[3], ir.Constant(_I64, 1))
-        )
-        _store_rows(builder, place, t, xyp, LANES)
-        return context.get_dummy_value()
-
-    return types.void(raw, types.int64, out, types.int64, types.int64), generate
+@intrinsic
+def _put(typing: Any, slab: Any, n: Any, t: Any, xyp: Any) -> Any:
+    return _signature(types.void, 4, _put_body)
 
 
-put_dat: Callable[[NDArray[np.int64], int, Events, int, int], None] = intrinsic(_put_dat)
-"""put_dat(raw, i, out, n, epoch): LANES DAT records from i on, all in one turn of the 32-bit clock."""
+@intrinsic
+def _put_bits(typing: Any, slab: Any, n: Any, t: Any, xyp: Any, bits: Any, table: Any) -> Any:
+    return _signature(types.int64, 6, _put_bits_body)
 
 
-def _any_wrap(typing: Any, raw: Any, i: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        low = _vector(_I32, LANES)
-        here = _data(context, builder, signature.args[0], args[0], args[1])
-        before = builder.gep(here, [ir.Constant(_I64, -1)])
-        t, previous = (builder.trunc(_load(builder, a, _I64, LANES), low) for a in (here, before))
-        # a step back by more than half the range: the difference, as 33 bits, is above 2^31
-        falls = builder.icmp_unsigned("<", t, previous)
-        far = builder.icmp_unsigned(">", builder.sub(previous, t), _constant(_I32, LANES, 1 << 31))
-        mask = builder.bitcast(builder.and_(falls, far), ir.IntType(LANES))
-        return builder.icmp_unsigned("!=", mask, ir.Constant(ir.IntType(LANES), 0))
-
-    return types.boolean(raw, types.int64), generate
+@intrinsic
+def _all_cd(typing: Any, raw: Any, i: Any) -> Any:
+    return _signature(types.boolean, 2, _all_cd_body)
 
 
-any_wrap: Callable[[NDArray[np.int64], int], bool] = intrinsic(_any_wrap)
-"""any_wrap(raw, i): whether the 32-bit clock turned over before one of the LANES DAT records from i >= 1 on."""
+@intrinsic
+def _put_evt2(typing: Any, raw: Any, i: Any, slab: Any, n: Any, time: Any) -> Any:
+    return _signature(types.void, 5, _put_evt2_body)
+
+
+@intrinsic
+def _any_turn(typing: Any, raw: Any, i: Any) -> Any:
+    return _signature(types.boolean, 2, _any_turn_body)
+
+
+@intrinsic
+def _put_dat(typing: Any, raw: Any, i: Any, slab: Any, n: Any, epoch: Any) -> Any:
+    return _signature(types.void, 5, _put_dat_body)
+
+
+@intrinsic
+def _equals(typing: Any, raw: Any, i: Any, value: Any, mask: Any) -> Any:
+    return _signature(types.int64, 4, _equals_body)
+
+
+@intrinsic
+def _bit_count(typing: Any, value: Any) -> Any:
+    return _signature(types.int64, 1, lambda builder, value: builder.ctpop(value))
+
+
+@intrinsic
+def _trailing_zeros(typing: Any, value: Any) -> Any:
+    return _signature(types.int64, 1, lambda builder, value: builder.cttz(value, ir.Constant(_I1, 0)))
+
+
+@intrinsic
+def _leading_zeros(typing: Any, value: Any) -> Any:
+    return _signature(types.int64, 1, lambda builder, value: builder.ctlz(value, ir.Constant(_I1, 0)))
+
+
+# what kernels call, with types that the checkers know
+
+half: Callable[[int, int], int] = _half
+"""half(raw, i): the 16-bit word i."""
+
+put: Callable[[int, int, int, int], None] = _put
+"""put(slab, n, t, xyp): event n of the slab."""
+
+put_bits: Callable[[int, int, int, int, int, int], int] = _put_bits
+"""put_bits(slab, n, t, xyp, bits, table): an event at x + i for each bit i of a byte; n plus their number.
+
+Without a branch: it always stores eight events and the caller keeps the first of them. table: address of `BITS`."""
+
+all_cd: Callable[[int, int], bool] = _all_cd
+"""all_cd(raw, i): whether the LANES EVT2 words from i on are all CD events."""
+
+put_evt2: Callable[[int, int, int, int, int], None] = _put_evt2
+"""put_evt2(raw, i, slab, n, time): LANES EVT2 CD words from i on, all on top of one TIME_HIGH."""
+
+any_turn: Callable[[int, int], bool] = _any_turn
+"""any_turn(raw, i): whether the 32-bit clock turned over before one of the LANES DAT records from i >= 1 on."""
+
+put_dat: Callable[[int, int, int, int, int], None] = _put_dat
+"""put_dat(raw, i, slab, n, epoch): LANES DAT records from i on, all in one turn of the 32-bit clock."""
+
+equals: Callable[[int, int, int, int], int] = _equals
+"""equals(raw, i, value, mask): a bit for each of the BLOCK 16-bit words from i on that is `value` under `mask`."""
+
+bit_count: Callable[[int], int] = _bit_count
+"""How many bits are set."""
+
+trailing_zeros: Callable[[int], int] = _trailing_zeros
+"""Place of the lowest set bit; 64 for 0."""
+
+leading_zeros: Callable[[int], int] = _leading_zeros
+"""63 less the place of the highest set bit; 64 for 0."""
+
+
+@inline
+def next_time(time: int, high: int) -> int:
+    """The time base after a TIME_HIGH of EVT2 or EVT2.1, `high` µs of a clock that turns over every 2^34 µs."""
+    was = time & (_TURN - 1)
+    turn = _TURN if was - high > _TURN >> 1 else 0
+    return time - was + high + turn
 
 
 @jit
