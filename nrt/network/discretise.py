@@ -95,7 +95,19 @@ class _Reading:
         return self.values[key]
 
     def r(self) -> Values:
-        return self["r"] if self.semantics.use_r else np.ones(())
+        given = self.semantics.r == "file" or (self.semantics.r == "cuba" and "tau_syn" in self.values)
+        return self["r"] if given else np.ones(())
+
+    def v_reset(self) -> Values:
+        return self["v_reset"] if self.semantics.v_reset == "file" else np.zeros(())
+
+    def v0(self) -> Values:
+        rest = self.values.get("v_leak", np.zeros(()))
+        return {"zero": np.zeros(()), "reset": self.v_reset(), "leak": rest}[self.semantics.v0]
+
+    def floor(self) -> Values | None:
+        lowest = {"none": None, "if": None if "v_leak" in self.values else -self["v_threshold"]}
+        return {**lowest, "zero": np.zeros(())}[self.semantics.floor]
 
     def leak(self, key: str) -> tuple[Values, Values]:
         """(decay, 1 - decay) of the time constant `key`."""
@@ -119,7 +131,7 @@ class _Reading:
         """A membrane with time constant `key` that does not fire."""
         decay, rest = self.leak(key)
         gain = self.r() * (rest if self.semantics.input == "scaled" else 1.0)
-        return _silent(neuron(decay=decay, gain=gain, drive=self["v_leak"] * rest))
+        return _silent(neuron(decay=decay, gain=gain, drive=self["v_leak"] * rest, v0=self.v0()))
 
     def with_synapse(self, membrane: Neuron) -> Neuron:
         decay, rest = self.leak("tau_syn")
@@ -131,12 +143,13 @@ class _Reading:
     def firing(self, membrane: Neuron) -> Neuron:
         """The same membrane with threshold and reset."""
         s = self.semantics
-        theta = self["v_threshold"]
+        floor = self.floor()
         return replace(
             membrane,
-            threshold=parameter(theta),
-            v_reset=parameter(self["v_reset"] if s.v_reset == "file" else 0.0),
-            v_min=parameter(-theta) if s.floor else None,
+            threshold=parameter(self["v_threshold"]),
+            v_reset=parameter(self.v_reset()),
+            v0=parameter(self.v0()),
+            v_min=None if floor is None else parameter(floor),
             fire=s.fire,
             spikes=s.spikes,
             reset=s.reset,

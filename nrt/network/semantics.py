@@ -29,8 +29,10 @@ class Semantics:
     synapse:     "after": i ← α i + x; "decayed": i ← α (i + x) (sinabs, rockpool). v sees the new i
     reset, timing, fire, spikes: as in `nrt.network.neuron`
     v_reset:     "file": NIR's v_reset, 0 where the file has none; "zero": ignore it
-    use_r:       False: r is taken as 1
-    floor:       True: the membrane never falls below -θ (sinabs' default for imported neurons)
+    r:           "file": as given; "cuba": only in CubaLI and CubaLIF, elsewhere 1 (norse); "one": always 1
+    floor:       "none"; "if": the membrane of NIR's IF never falls below -θ (sinabs); "zero": no membrane of
+                 a neuron that fires falls below 0 (nengo)
+    v0:          the membrane at the start: "zero"; "reset": v_reset (SpikingJelly); "leak": v_leak (norse)
     propagation: "same": a spike crosses a layer within its step; "next": from neuron to neuron it takes one
                  step. Either way a projection that closes a loop takes at least one.
     name:        the preset this came from
@@ -48,7 +50,8 @@ class Semantics:
     fire: FireTest = ">"
     spikes: Spikes = "binary"
     v_reset: Literal["file", "zero"] = "file"
-    use_r: bool = True
-    floor: bool = False
+    r: Literal["file", "cuba", "one"] = "file"
+    floor: Literal["none", "if", "zero"] = "none"
+    v0: Literal["zero", "reset", "leak"] = "zero"
     propagation: Literal["same", "next"] = "same"
     name: str = "nir"
