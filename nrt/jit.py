@@ -7,7 +7,7 @@ Import it only from modules that hold kernels: numba takes half a second to impo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -19,13 +19,16 @@ def jit(function: F) -> F:
 
     IEEE arithmetic is kept (no fast-math, no contraction), so that results do not depend on the machine.
     """
-    compiled: F = numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")(function)
-    return compiled
+    return cast(F, numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")(function))
 
 
 def inline(function: F) -> F:
     """As `jit`, for small functions that other kernels call: always inlined by LLVM."""
-    compiled: F = numba.njit(
-        nogil=True, cache=True, boundscheck=False, error_model="numpy", forceinline=True
-    )(function)
-    return compiled
+    options = {
+        "nogil": True,
+        "cache": True,
+        "boundscheck": False,
+        "error_model": "numpy",
+        "forceinline": True,
+    }
+    return cast(F, numba.njit(**options)(function))

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import nrt
 from nrt.clock import readable
 from nrt.device import Counters, Energy
+from nrt.network import Semantics
 from nrt.profile import Histogram
 
 
@@ -118,7 +119,7 @@ class Report:
             ("network", f"{self.network['name']}  {self.network['hash'][:12]}"),
             ("device", self.device),
             ("source", self.source.get("uri", "")),
-            ("semantics", ", ".join(f"{k} {v}" for k, v in self.semantics.items() if k != "dt")),
+            ("semantics", _choices(self.semantics)),
             ("stream", f"{readable(self.stream_s * 1e6)} in {readable(self.wall_s * 1e6)}"),
             ("real time", f"{self.real_time_factor:.3g} x"),
             ("steps", f"{self.counters.steps:,} of {readable(self.semantics.get('dt', 0))}"),
@@ -142,6 +143,13 @@ class Report:
         rows = self.rows()
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {text}" for name, text in rows)
+
+
+def _choices(semantics: Mapping[str, Any]) -> str:
+    """The preset, and whatever differs from nrt's default reading."""
+    usual = dataclasses.asdict(Semantics())
+    chosen = [f"{k} {v}" for k, v in semantics.items() if k not in ("dt", "name") and v != usual.get(k)]
+    return ", ".join([str(semantics.get("name", "")), *chosen])
 
 
 def _rate(count: int, seconds: float, unit: str) -> str:

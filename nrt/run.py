@@ -70,8 +70,8 @@ class Run:
             stack.push_async_callback(self._settle)
             self._output = self._device.spikes()
             stack.push_async_exit(self._close_output)
-            group = await stack.enter_async_context(asyncio.TaskGroup())
-            self._pump_task = group.create_task(self._pump(), name="nrt.pump")
+            self._pump_task = asyncio.create_task(self._pump(), name="nrt.pump")
+            stack.push_async_callback(self._end_pump)
             self._tally.begin()
             self._stack = stack.pop_all()
         return self
@@ -79,11 +79,9 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
     ) -> None:
-        assert self._pump_task is not None
         self._tally.finish()
         if value is not None:
             self.fail(value)
-        self._pump_task.cancel()
         await self._stack.__aexit__(kind, value, tb)
         failure, self._failure = self._failure, None
         if failure is not None and value is None:
@@ -143,6 +141,14 @@ class Run:
             self.fail(error)
         await self._device.finish()
 
+    async def _end_pump(self) -> None:
+        """The one task of a run never outlives it. Its errors are kept by `_pump`, or are the device's own."""
+        assert self._pump_task is not None
+        self._pump_task.cancel()
+        await asyncio.wait([self._pump_task])
+        if not self._pump_task.cancelled() and (error := self._pump_task.exception()) is not None:
+            self._failure = self._failure or error
+
     async def _settle(self) -> None:
         """Takes the last figures and leaves the device ready for the next run."""
         self._energy = await self._device.energy()
@@ -161,6 +167,7 @@ class _Tally:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._outputs = frozenset(network.outputs)
+        self._about = {"name": network.name, "hash": network.hash, "neurons": str(network.neurons)}
         self._sent: deque[tuple[int, int]] = deque()
         self._latency = Histogram()
         self._counts: dict[str, NDArray[np.float64]] = {}
@@ -230,7 +237,7 @@ class _Tally:
     ) -> Report:
         network = self._network
         return Report(
-            network={"name": network.name, "hash": network.hash, "neurons": str(network.neurons)},
+            network=self._about,
             device=device.uri,
             source=source,
             semantics=dataclasses.asdict(network.semantics),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -148,7 +148,7 @@ class Session:
         return run.report
 
     @contextlib.contextmanager
-    def _claim(self) -> Iterator[None]:
+    def _claim(self) -> Generator[None]:
         if self._busy:
             raise DeviceBusy(self._device.uri, "another run of this session is under way")
         self._busy = True

@@ -7,6 +7,7 @@ integer operations; nothing is allocated. The bucket layout is that of Gil Tene'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Self
 
@@ -46,7 +47,7 @@ class Histogram:
         """The value that q percent of the values do not exceed: the top of its bucket; nan if empty."""
         if not self.total:
             return float("nan")
-        rank = max(int(np.ceil(q / 100 * self.total)), 1)
+        rank = max(math.ceil(q * self.total / 100 - 1e-9), 1)
         bucket = int(np.searchsorted(np.cumsum(self.counts), rank))
         return float(min(_top(bucket), self.maximum))
 

@@ -1,0 +1,116 @@
+"""The verbs and their options; each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import nrt
+from nrt.cli import bench
+
+app = typer.Typer(
+    name="nrt",
+    help="Stream events through a spiking network on a CPU, a GPU or a chip, and measure it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(bench.app, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(nrt.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Stream events through a spiking network on a CPU, a GPU or a chip, and measure it."""
+
+
+@app.command()
+def devices(json: Json = False) -> None:
+    """List devices and sources, and what each still needs."""
+    from nrt.cli.show import show_registry
+
+    show_registry(json)
+
+
+@app.command()
+def info(
+    path: Annotated[str, typer.Argument(help="A recording, or a network (.nir).")],
+    digest: Annotated[
+        bool,
+        typer.Option("--digest", help="Decode it all: count, first, last and a SHA-256 of every column."),
+    ] = False,
+    like: Annotated[str | None, typer.Option(help="Read the network as this framework means it.")] = None,
+    dt: Annotated[str | None, typer.Option(help="Length of a time step, such as 1ms.")] = None,
+    json: Json = False,
+) -> None:
+    """Say what a recording or a network is: format, size, rate; layers, semantics, cost."""
+    from nrt.cli.info import show_info
+
+    show_info(Path(path), digest=digest, like=like, dt=dt, json=json)
+
+
+@app.command()
+def run(
+    network: Annotated[str, typer.Argument(help="The network, a NIR file.")],
+    sources: Annotated[
+        list[str],
+        typer.Option("--from", help="A recording, a folder of them, or a source URI; may be repeated."),
+    ],
+    on: Annotated[str, typer.Option(help="The device's URI; `nrt devices` lists them.")] = "cpu:",
+    dt: Annotated[str | None, typer.Option(help="Length of a time step, such as 1ms.")] = None,
+    like: Annotated[str | None, typer.Option(help="Read the network as this framework means it.")] = None,
+    choose: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One choice of semantics, such as reset=soft; may be repeated."),
+    ] = None,
+    encode: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One choice of input encoding, such as pool=2 or crop=10,0,32,32; may be repeated."
+        ),
+    ] = None,
+    tap: Annotated[list[str] | None, typer.Option(help="Watch this population too; may be repeated.")] = None,
+    spikes: Annotated[Path | None, typer.Option(help="Write the output spikes to this HDF5 file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Recordings side by side.")] = 1,
+    json: Json = False,
+) -> None:
+    """Stream recordings through a network and report spikes, latency and losses."""
+    from nrt.cli.run import Choices, expand, run_many, run_one
+
+    choices = Choices(network, on, dt, like, tuple(choose or ()), tuple(encode or ()), tuple(tap or ()))
+    found = expand(sources)
+    if len(found) == 1:
+        run_one(choices, found[0], spikes=spikes, report=report, json=json)
+    else:
+        run_many(choices, found, jobs=jobs, report=report, json=json)
+
+
+@app.command()
+def demo(json: Json = False) -> None:
+    """Watch a small network tell which way things move; needs no file, no camera and no network access."""
+    from nrt.cli.demo import show_demo
+
+    show_demo(json)
+
+
+@app.command()
+def warm() -> None:
+    """Compile every kernel now, so that the first run does not have to."""
+    from nrt.cli.show import show_warm
+
+    show_warm()

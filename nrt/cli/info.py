@@ -1,0 +1,111 @@
+"""`nrt info`: what a recording or a network is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as json_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from nrt import formats
+from nrt.clock import readable
+from nrt.errors import BadRecording, ConfigError, NotFound
+from nrt.formats.base import Recording
+from nrt.formats.digest import digest as full_digest
+from nrt.network import Network
+from nrt.network.describe import describe
+from nrt.packet import EVENT, SPIKE
+
+
+def show_info(path: Path, *, digest: bool, like: str | None, dt: str | None, json: bool) -> None:
+    """Prints what `path` is. Raises NotFound, BadRecording, ConfigError."""
+    if not path.is_file():
+        raise NotFound(str(path), f"no file {path}")
+    if _is_network(path):
+        if digest:
+            raise ConfigError(f"{path} is a network; --digest is for recordings")
+        _show_network(Network.load(path, like=like, dt=dt), json)
+    else:
+        _show_recording(path, digest, json)
+
+
+def _is_network(path: Path) -> bool:
+    """Whether an HDF5 file holds a NIR graph rather than events."""
+    with path.open("rb") as file:
+        if file.read(8) != b"\x89HDF\r\n\x1a\n":
+            return path.suffix == ".nir"
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            return "node" in file
+    except OSError:
+        return path.suffix == ".nir"
+
+
+def _show_recording(path: Path, digest: bool, json: bool) -> None:
+    with formats.open(path) as recording:
+        if digest:
+            print(json_module.dumps(full_digest(recording), indent=None if json else 2))
+            return
+        facts = _survey(recording)
+    if json:
+        print(json_module.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        print(f"{name:<10} {value}")
+
+
+def _survey(recording: Recording) -> dict[str, Any]:
+    """Count, span and rate; a damaged recording says how far it goes."""
+    kind = SPIKE if recording.spikes() else EVENT
+    slab = np.zeros(1 << 16, kind)
+    count, on, first, last, damage = 0, 0, None, 0, ""
+    try:
+        while n := recording.read(slab):
+            first = int(slab["t"][0]) if first is None else first
+            last = int(slab["t"][n - 1])
+            on += int(np.count_nonzero(slab["p"][:n])) if kind == EVENT else 0
+            count += n
+    except BadRecording as error:
+        damage = f"at byte {error.offset}: {error.reason}"
+    span = last - (first or 0)
+    facts: dict[str, Any] = {"file": str(recording.path), "format": recording.format}
+    facts["bytes"] = recording.path.stat().st_size
+    if recording.shape is not None:
+        facts["size"] = f"{recording.shape[2]}x{recording.shape[1]}"
+    facts["spikes" if kind == SPIKE else "events"] = count
+    if kind == EVENT:
+        facts["on"] = on
+    facts |= {"first_us": first, "duration": readable(span), "duration_us": span}
+    facts["rate_per_s"] = round(count / span * 1e6) if span > 0 else None
+    if recording.has_triggers:
+        facts["triggers"] = len(recording.triggers())
+    if damage:
+        facts["damage"] = damage
+    return facts
+
+
+def _show_network(network: Network, json: bool) -> None:
+    description = describe(network)
+    if json:
+        print(json_module.dumps(dataclasses.asdict(description), indent=2))
+        return
+    print(
+        f"{network.name}: {network.neurons:,} neurons, {network.parameters:,} parameters, {network.hash[:12]}"
+    )
+    table = Table("layer", "kind", "shape", "neurons", "parameters", "neuron", "delay", box=None)
+    for row in description.layers:
+        shape = "x".join(map(str, row.shape))
+        table.add_row(
+            row.name, row.kind, shape, f"{row.neurons:,}", f"{row.parameters:,}", row.equation, row.delay
+        )
+    Console().print(table)
+    for name, value in dataclasses.asdict(network.semantics).items():
+        print(f"  {name:<13} {readable(value) if name == 'dt' else value}")
+    for note in network.notes:
+        print(f"note: {note}")

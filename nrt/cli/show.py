@@ -1,0 +1,58 @@
+"""`nrt devices` and `nrt warm`: what there is, what is missing, what is compiled."""
+
+from __future__ import annotations
+
+import importlib
+import json as json_module
+import time
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from nrt import registry
+from nrt.errors import MissingDependency
+from nrt.formats import FORMATS
+
+KERNELS = ("nrt_sim.cpu.engine:warm", "nrt.formats.kernels:warm")
+"""Functions that compile a package's kernels and return how long that took in s."""
+
+
+def _status(entry: registry.Entry) -> str:
+    try:
+        registry.load(entry)
+    except MissingDependency as error:
+        return str(error)
+    return "ready"
+
+
+def show_registry(json: bool) -> None:
+    """Prints devices, sources and formats."""
+    kinds: tuple[Literal["devices", "sources"], ...] = ("devices", "sources")
+    rows = {
+        kind: [
+            {"scheme": f"{scheme}:", "summary": entry.summary, "status": _status(entry)}
+            for scheme, entry in registry.table(kind).items()
+        ]
+        for kind in kinds
+    }
+    if json:
+        print(json_module.dumps({**rows, "formats": [row.name for row in FORMATS]}, indent=2))
+        return
+    console = Console()
+    for kind in kinds:
+        table = Table("scheme", "what it is", "status", title=kind, title_justify="left", box=None)
+        for row in rows[kind]:
+            table.add_row(row["scheme"], row["summary"], row["status"])
+        console.print(table)
+        console.print()
+    console.print("recording formats, found by content: " + ", ".join(row.name for row in FORMATS))
+
+
+def show_warm() -> None:
+    """Compiles every kernel and says how long it took."""
+    for where in KERNELS:
+        module, _, name = where.partition(":")
+        begin = time.perf_counter()
+        getattr(importlib.import_module(module), name)()
+        print(f"{module}: {time.perf_counter() - begin:.1f} s")
