@@ -24,11 +24,9 @@ def jit(function: F) -> F:
 
 def inline(function: F) -> F:
     """As `jit`, for small functions that other kernels call: always inlined by LLVM."""
-    options = {
-        "nogil": True,
-        "cache": True,
-        "boundscheck": False,
-        "error_model": "numpy",
-        "forceinline": True,
-    }
-    return cast(F, numba.njit(**options)(function))
+    return cast(
+        F,
+        numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy", forceinline=True)(
+            function
+        ),
+    )

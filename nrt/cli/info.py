@@ -102,7 +102,7 @@ def _show_network(network: Network, json: bool) -> None:
     for row in description.layers:
         shape = "x".join(map(str, row.shape))
         table.add_row(
-            row.name, row.kind, shape, f"{row.neurons:,}", f"{row.parameters:,}", row.equation, row.delay
+            row.name, row.kind, shape, f"{row.neurons:,}", f"{row.parameters:,}", row.equation, str(row.delay)
         )
     Console().print(table)
     for name, value in dataclasses.asdict(network.semantics).items():
