@@ -1,0 +1,27 @@
+"""The engines that must agree, by name, for tests that hold for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Final
+
+import pytest
+
+from nrt.network import Network
+from nrt_sim.engine import Engine
+
+ENGINES: Final[Mapping[str, str]] = {
+    "reference": "nrt_sim.reference:ReferenceEngine",
+    "cpu": "nrt_sim.cpu.engine:CpuEngine",
+}
+
+
+def engine(name: str, network: Network, watched: Sequence[str]) -> Engine:
+    """The engine of that name for `network`; skips the test until the engine is there."""
+    module, _, class_name = ENGINES[name].partition(":")
+    try:
+        factory: Callable[[Network, Sequence[str]], Engine] = getattr(import_module(module), class_name)
+    except ModuleNotFoundError as missing:
+        pytest.skip(f"the engine {name} is not there yet: {missing}")
+    return factory(network, watched)
