@@ -1,0 +1,159 @@
+"""CpuEngine: the event-driven engine. Work is proportional to spikes, not to neurons or pixels.
+
+A network becomes data (`plan`), which kernels compiled once per machine (`step`, `scatter`, `fire`) compute.
+Spikes add weights to their targets' currents, in the order of the source's plane and of the projections; then
+a population's currents charge its membranes. State is float32 (or float64), without contraction or
+reassociation: with parameters on a coarse dyadic grid it is exact, and equals the reference engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.device import Counters
+from nrt.errors import ConfigError
+from nrt.network import Network
+from nrt.packet import EVENT, MEMBRANE, SPIKE, Records
+from nrt_sim.cpu import program
+from nrt_sim.cpu.arena import aligned
+from nrt_sim.cpu.plan import Plan, make_plan
+from nrt_sim.cpu.step import run
+from nrt_sim.engine import Engine
+
+ROWS: Final = 4096
+"""Records that a watched population has room for at first."""
+LARGEST_OUT: Final = 2**22
+"""Records beyond which the room does not grow: longer runs are computed in several parts."""
+
+
+class CpuEngine(Engine):
+    """`Engine` for any network; see the module. dtype: of state and weights."""
+
+    def __init__(
+        self, network: Network, watched: Sequence[str], dtype: Literal["float32", "float64"] = "float32"
+    ) -> None:
+        self._attach(make_plan(network, watched, np.dtype(dtype)), tuple(watched))
+
+    def _attach(self, plan: Plan, watched: tuple[str, ...]) -> None:
+        self.network, self.watched, self._plan = plan.network, watched, plan
+        sizes, dtype = plan.sizes, plan.dtype
+        self._watches = plan.watches.copy()
+        self._state = aligned(sizes.state, dtype)
+        self._bits = aligned(sizes.bits, np.uint64)
+        self._last = aligned(sizes.last, np.int64)
+        self._ids = aligned(sizes.ids, np.int32)
+        self._values = aligned(sizes.values, dtype)
+        self._values[: sizes.ones] = 1
+        self._counts = aligned(sizes.counts, np.int64)
+        self._aim = (*(aligned(sizes.aim, t) for t in (np.int64, np.int64, dtype, np.int64)),)
+        self._written = np.zeros(len(watched), np.int64)
+        self._make_room(ROWS)
+        self.reset()
+
+    def reset(self) -> None:
+        for array in (self._state, self._bits, self._counts):
+            array[:] = 0
+        self._last[:] = -1
+        for offset, membranes in self._plan.start:
+            self._state[offset : offset + len(membranes)] = membranes
+        for offset, blocks in self._plan.awake:
+            self._bits[offset : offset + len(blocks)] = blocks
+
+    def fork(self) -> Self:
+        twin = object.__new__(type(self))
+        twin._attach(self._plan, self.watched)
+        return twin
+
+    def run(self, inputs: Records, start: int, steps: int) -> Mapping[str, Records]:
+        dt = self.network.semantics.dt
+        records = np.ascontiguousarray(inputs).view(np.int64)
+        if len(inputs) and not (start <= records[0] and records[-2] < start + steps * dt):
+            raise ConfigError(f"events lie outside of the {steps} steps from {start} µs on")
+        parts: list[list[Records]] = [[] for _ in self.watched]
+        done = taken = 0
+        while True:
+            self._written[:] = 0
+            computed, taken = self._call(records, inputs.dtype == SPIKE, taken, start + done * dt, steps - done)
+            done += computed
+            for part, records_of in zip(parts, self._seen(), strict=True):
+                part.append(records_of)
+            if done == steps:
+                break
+            self._make_room(min(2 * self._rows, LARGEST_OUT))
+        return {
+            name: part[0] if len(part) == 1 else np.concatenate(part)
+            for name, part in zip(self.watched, parts, strict=True)
+        }
+
+    def _call(
+        self, records: NDArray[np.int64], spikes: bool, taken: int, start: int, steps: int
+    ) -> tuple[int, int]:
+        plan = self._plan
+        return run(
+            plan.order, plan.nodes, plan.stages, self._watches, plan.encodings, plan.table, plan.weights,
+            self._state, self._bits, self._last, self._ids, self._values, self._counts, *self._aim,
+            self._out, self._out_floats, self._written, records, spikes, taken, start,
+            self.network.semantics.dt, steps,
+        )  # fmt: skip
+
+    def _make_room(self, rows: int) -> None:
+        """Room for `rows` records of each watched population, or for one step of it."""
+        self._rows = rows
+        room = np.maximum(self._plan.nodes["neurons"][self._watches["node"]], rows)
+        self._watches["capacity"] = room
+        self._watches["rows"] = np.cumsum(room) - room
+        self._out = aligned(2 * int(room.sum()), np.int64)
+        self._out_floats = self._out.view(np.float32)
+
+    def _seen(self) -> list[Records]:
+        """Copies of what the last call wrote."""
+        result: list[Records] = []
+        for watch, written in zip(self._watches, self._written, strict=True):
+            begin = 2 * int(watch["rows"])
+            part = self._out[begin : begin + 2 * int(written)].copy()
+            result.append(part.view(MEMBRANE if watch["membrane"] else SPIKE))
+        return result
+
+    def counters(self) -> Counters:
+        synops: dict[str, int] = {}
+        for name, offset in self._plan.synops:
+            synops[name] = synops.get(name, 0) + int(self._counts[offset])
+        return Counters(
+            steps=int(self._counts[program.STEP]),
+            events=int(self._counts[program.EVENTS]),
+            outside=int(self._counts[program.OUTSIDE]),
+            cropped=int(self._counts[program.CROPPED]),
+            spikes={name: int(self._counts[offset]) for name, offset in self._plan.spikes},
+            synops=synops,
+        )
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Bytes of what forks share (weights, tables), and of this engine's own state."""
+        plan = self._plan
+        shared = plan.table.nbytes + plan.weights.nbytes
+        own: list[NDArray[Any]] = [
+            self._state, self._bits, self._last, self._ids, self._values, self._counts, self._out, *self._aim
+        ]  # fmt: skip
+        return shared, sum(array.nbytes for array in own)
+
+
+def warm(dtype: Literal["float32", "float64"] = "float32") -> float:
+    """Compiles the kernels, or loads them from disk where they were compiled before; returns the seconds."""
+    from nrt.network import Population, Projection, neuron
+    from nrt.network.operators import Dense, array
+
+    begin = perf_counter()
+    network = Network(
+        (Population("input", (1,)), Population("output", (1,), neuron())),
+        (Projection("input", "output", (Dense(array(np.ones((1, 1)))),)),),
+        ("input",),
+        ("output",),
+    )
+    CpuEngine(network, ("output",), dtype).run(np.empty(0, EVENT), 0, 1)
+    return perf_counter() - begin

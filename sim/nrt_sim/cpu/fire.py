@@ -1,0 +1,274 @@
+"""Currents into membranes, membranes into spikes: one pass over blocks of 16 neurons each.
+
+`relay` passes sums on and forgets them. `lazy` serves the common neuron (one state, no drive, cannot fire
+without input): only blocks that got input are computed, and the leak of the steps in between is one factor.
+`dense` serves all of `nrt.network.neuron`, every block in every step. Each writes the list of what fired: indices
+in the plane, in ascending order, and their values.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.jit import inline, jit
+from nrt_sim.cpu import program
+from nrt_sim.cpu.program import Row
+from nrt_sim.cpu.vector import (
+    LANES,
+    Tile,
+    above,
+    add,
+    choose,
+    differs,
+    divide,
+    floor,
+    largest,
+    load_tile,
+    lowest_bit,
+    magnitude,
+    multiply,
+    nearest_even,
+    not_below,
+    ones_like,
+    smallest,
+    splat,
+    store_tile,
+    subtract,
+    truncate,
+    zeros_like,
+)
+
+Floats = NDArray[Any]
+Bits = NDArray[np.uint64]
+Ids = NDArray[np.int32]
+Table = NDArray[np.int32]
+
+SILENT: Final = 1e-30
+"""A state of smaller magnitude is zero, before subnormal numbers make the processor slow (`dense` only)."""
+
+_HARD, _SOFT = program.HARD, program.SOFT
+_DELAYED, _FIRE_FIRST, _IMMEDIATE = program.DELAYED, program.FIRE_FIRST, program.IMMEDIATE
+_SIGNED, _COUNT, _ROUND, _GRADED, _NONE = (
+    program.SIGNED,
+    program.COUNT,
+    program.ROUND,
+    program.GRADED,
+    program.NONE,
+)
+_BINARY = program.BINARY
+
+
+@inline
+def _append(ids: Ids, end: int, block: int, fired: int) -> int:
+    """Appends the lanes `fired` of `block` to a list; returns its new end."""
+    while fired != 0:
+        ids[end] = block * LANES + lowest_bit(fired)
+        fired &= fired - np.uint64(1)
+        end += 1
+    return end
+
+
+@inline
+def _append_values(
+    ids: Ids, values: Floats, end: int, values_end: int, block: int, fired: int, s: Tile
+) -> int:
+    """As `_append`, with the values of the lanes too; `values` has room for a whole block."""
+    store_tile(values, values_end, 0, s)  # lane k moves to its rank, which is at most k
+    rank = 0
+    while fired != 0:
+        lane = lowest_bit(fired)
+        ids[end + rank] = block * LANES + lane
+        values[values_end + rank] = values[values_end + lane]
+        fired &= fired - np.uint64(1)
+        rank += 1
+    return end + rank
+
+
+@jit
+def relay(node: Row, ids: Ids, at: int, values: Floats, values_at: int, state: Floats, bits: Bits, table: Table) -> int:
+    """Lists and clears the sums that are not zero; returns how many."""
+    end = at
+    for word in range(node.words):
+        touched = bits[node.touched + word]
+        bits[node.touched + word] = 0
+        while touched != 0:
+            block = word * 64 + lowest_bit(touched)
+            touched &= touched - np.uint64(1)
+            x = load_tile(state, node.current + block * LANES, 0, 1, LANES)
+            store_tile(state, node.current + block * LANES, 0, zeros_like(x))
+            some = differs(x, zeros_like(x)) & np.uint64(table[node.valid + block])
+            end = _append_values(ids, values, end, values_at + end - at, block, some, x)
+    return end - at
+
+
+@jit
+def lazy(
+    node: Row,
+    step: int,
+    ids: Ids,
+    at: int,
+    weights: Floats,
+    state: Floats,
+    bits: Bits,
+    last: NDArray[np.int64],
+    table: Table,
+) -> int:
+    """One step of the blocks with input; returns the number of spikes."""
+    end = at
+    gain = splat(weights[node.gain], LANES)
+    threshold = splat(weights[node.threshold], LANES)
+    v_reset = splat(weights[node.v_reset], LANES)
+    v_min = splat(weights[node.v_min], LANES)
+    decay = splat(weights[node.decay], LANES)
+    zero = zeros_like(decay)
+    for word in range(node.words):
+        touched = bits[node.touched + word]
+        bits[node.touched + word] = 0
+        while touched != 0:
+            block = word * 64 + lowest_bit(touched)
+            touched &= touched - np.uint64(1)
+            current, membrane = node.current + block * LANES, node.membrane + block * LANES
+            factor = leak(node, step - last[node.last + block], weights)
+            last[node.last + block] = step
+            x = load_tile(state, current, 0, 1, LANES)
+            v = load_tile(state, membrane, 0, 1, LANES)
+            store_tile(state, current, 0, zero)
+            v = add(multiply(splat(factor, LANES), v), multiply(gain, x))
+            if node.floored != 0:
+                v = largest(v, v_min)
+            valid = np.uint64(table[node.valid + block])
+            fired = valid & (above(v, threshold) if node.strict != 0 else not_below(v, threshold))
+            if node.reset == _HARD:
+                v = choose(fired, v_reset, v)
+            elif node.reset == _SOFT:
+                v = choose(fired, subtract(v, threshold), v)
+            store_tile(state, membrane, 0, v)
+            end = _append(ids, end, block, fired)
+            if node.reset != _HARD and fired != 0:  # what is left may fire again without input
+                ahead = multiply(decay, v)
+                if valid & (above(ahead, threshold) if node.strict != 0 else not_below(ahead, threshold)):
+                    bits[node.touched + word] |= np.uint64(1) << np.uint64(block & 63)
+    return end - at
+
+
+@inline
+def leak(node: Row, steps: int, weights: Floats) -> float:
+    """decay to the power of `steps`, in the arena's precision."""
+    if steps < node.powers_count:
+        return weights[node.powers + steps]  # type: ignore[no-any-return]  # an element of the arena
+    if node.powers_complete != 0:
+        return weights[node.powers + node.powers_count - 1]  # type: ignore[no-any-return]  # as above
+    return weights[node.decay] ** steps  # type: ignore[no-any-return]  # an element of the arena
+
+
+@inline
+def _spikes(node: Row, v: Tile, threshold: Tile, most: Tile) -> Tile:
+    """`fired` of `nrt_sim.reference`, for one block."""
+    zero, one = zeros_like(v), ones_like(v)
+    if node.spike_kind == _ROUND:
+        return nearest_even(smallest(largest(divide(v, threshold), zero), most))
+    over = above(v, threshold) if node.strict != 0 else not_below(v, threshold)
+    if node.spike_kind == _BINARY:
+        return choose(over, one, zero)
+    if node.spike_kind == _SIGNED:
+        negative = subtract(zero, v)
+        under = above(negative, threshold) if node.strict != 0 else not_below(negative, threshold)
+        return subtract(choose(over, one, zero), choose(under, one, zero))
+    if node.spike_kind == _COUNT:
+        return choose(over, smallest(floor(divide(v, threshold)), most), zero)
+    if node.spike_kind == _GRADED:
+        return choose(over, largest(smallest(truncate(v), most), subtract(zero, most)), zero)
+    return zero
+
+
+@inline
+def _less(node: Row, v: Tile, s: Tile, threshold: Tile) -> Tile:
+    """`soft` of `nrt_sim.reference`, for one block."""
+    if node.spike_kind == _GRADED:
+        return subtract(v, s)
+    return subtract(v, multiply(s, threshold))
+
+
+@inline
+def _parameter(weights: Floats, at: int, step: int, block: int) -> Tile:
+    """Sixteen values of a parameter; `step` is 0 where one number serves all."""
+    return load_tile(weights, at + block * step, 0, 1, LANES)
+
+
+@inline
+def _silenced(x: Tile, silent: Tile) -> Tile:
+    return choose(not_below(magnitude(x), silent), x, zeros_like(x))
+
+
+@jit
+def dense(
+    node: Row,
+    ids: Ids,
+    at: int,
+    values: Floats,
+    values_at: int,
+    weights: Floats,
+    state: Floats,
+    table: Table,
+) -> int:
+    """One step of every block; returns the number of spikes (or of membranes, where they are the output)."""
+    end = at
+    silent = splat(weights[node.silent], LANES)
+    hard, soft = node.reset == _HARD, node.reset == _SOFT
+    for block in range(node.blocks):
+        lane = block * LANES
+        valid = np.uint64(table[node.valid + block])
+        if valid == 0:
+            continue
+        threshold = _parameter(weights, node.threshold, node.threshold_step, block)
+        v_reset = _parameter(weights, node.v_reset, node.v_reset_step, block)
+        most = _parameter(weights, node.most, node.most_step, block)
+        x = load_tile(state, node.current + lane, 0, 1, LANES)
+        zero = zeros_like(x)
+        store_tile(state, node.current + lane, 0, zero)
+        i = add(x, _parameter(weights, node.bias, node.bias_step, block))
+        if node.synapse >= 0:
+            kept = multiply(
+                _parameter(weights, node.synapse_decay, node.synapse_decay_step, block),
+                load_tile(state, node.synapse + lane, 0, 1, LANES),
+            )
+            i = add(kept, multiply(_parameter(weights, node.synapse_gain, node.synapse_gain_step, block), i))
+            i = _silenced(i, silent)
+            store_tile(state, node.synapse + lane, 0, i)
+        v = load_tile(state, node.membrane + lane, 0, 1, LANES)
+        s = zero
+        if node.timing == _DELAYED:
+            s = load_tile(state, node.previous + lane, 0, 1, LANES)
+        elif node.timing == _FIRE_FIRST:
+            s = _spikes(node, v, threshold, most)
+        if hard and node.timing != _IMMEDIATE:
+            v = choose(differs(s, zero), v_reset, v)
+        v = multiply(_parameter(weights, node.decay, node.decay_step, block), v)
+        v = add(v, multiply(_parameter(weights, node.gain, node.gain_step, block), i))
+        v = add(v, _parameter(weights, node.drive, node.drive_step, block))
+        if soft and node.timing != _IMMEDIATE:
+            v = _less(node, v, s, threshold)
+        if node.floored != 0:
+            v = largest(v, _parameter(weights, node.v_min, node.v_min_step, block))
+        if node.timing != _FIRE_FIRST:
+            s = _spikes(node, v, threshold, most)
+        if node.timing == _IMMEDIATE:
+            if hard:
+                v = choose(differs(s, zero), v_reset, v)
+            elif soft:
+                v = _less(node, v, s, threshold)
+        elif node.timing == _DELAYED:
+            store_tile(state, node.previous + lane, 0, s)
+        v = _silenced(v, silent)
+        store_tile(state, node.membrane + lane, 0, v)
+        if node.emits != 0:
+            output = v if node.spike_kind == _NONE else s
+            fired = valid & differs(output, zero)
+            if node.values_step == 0:
+                end = _append(ids, end, block, fired)
+            else:
+                end = _append_values(ids, values, end, values_at + end - at, block, fired, output)
+    return end - at

@@ -1,0 +1,453 @@
+"""Plan: a network laid out for the kernels. Made once; shared by every engine of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.errors import ConfigError, Unsupported
+from nrt.network import Network, Neuron, Population, Projection
+from nrt.network.encoding import volume
+from nrt.network.operators import fan
+from nrt_sim.cpu import program
+from nrt_sim.cpu.arena import Arena
+from nrt_sim.cpu.fire import SILENT
+from nrt_sim.cpu.plane import Plane
+from nrt_sim.cpu.scatter import shape_for
+from nrt_sim.cpu.stage import Pairs, Patch, Rows, Stage, Volume, cut
+from nrt_sim.cpu.vector import LANES
+
+Floats = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+LONGEST_TABLE = 65536
+"""Powers of a decay that are kept; a membrane left alone for longer costs a call of pow."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sizes:
+    """Elements of the arenas that an engine needs for itself."""
+
+    state: int
+    bits: int
+    last: int
+    ids: int
+    values: int
+    counts: int
+    aim: int
+    ones: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Constants of the kernels; see `nrt_sim.cpu.program` for the records.
+
+    start: (offset in state, membranes at reset) · awake: (offset in bits, set of blocks) to compute first
+    spikes, synops: names, and offsets in counts
+    """
+
+    network: Network
+    dtype: np.dtype[np.floating[Any]]
+    order: NDArray[np.int64]
+    nodes: NDArray[np.void]
+    stages: NDArray[np.void]
+    watches: NDArray[np.void]
+    encodings: NDArray[np.void]
+    table: NDArray[np.int32]
+    weights: NDArray[Any]
+    sizes: Sizes
+    start: tuple[tuple[int, NDArray[Any]], ...]
+    awake: tuple[tuple[int, NDArray[np.uint64]], ...]
+    spikes: tuple[tuple[str, int], ...]
+    synops: tuple[tuple[str, int], ...]
+
+
+@dataclass(slots=True)
+class _Node:
+    """A population, or a relay between stages (without a population)."""
+
+    volume: Volume
+    population: Population | None
+    lists: int = 1
+    plane: Plane = Plane((1, 1, 1))
+    widest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A stage between two nodes; the first of a projection counts the synapses of all of it."""
+
+    stage: Stage
+    source: int
+    target: int
+    delay: int
+    first: bool
+    projection: int
+
+
+def make_plan(network: Network, watched: Sequence[str], dtype: np.dtype[np.floating[Any]]) -> Plan:
+    """Lays out `network`. Raises ConfigError for a name that cannot be watched, Unsupported."""
+    return _Planner(network, dtype).plan(watched)
+
+
+class _Planner:
+    def __init__(self, network: Network, dtype: np.dtype[np.floating[Any]]) -> None:
+        if len(network.inputs) != 1:
+            raise Unsupported(", ".join(network.inputs), "events can go to exactly one input population")
+        self.network = network
+        self.dtype = dtype
+        self.index = {p.name: k for k, p in enumerate(network.populations)}
+        self.nodes = [_Node(v, p) for v, p in zip(_volumes(network), network.populations, strict=True)]
+        self.links: list[_Link] = []
+        self.order: list[int] = []
+        self.table, self.weights = Arena(np.int32), Arena(dtype)
+        self.state, self.bits, self.last = Arena(dtype), Arena(np.uint64), Arena(np.int64)
+        self.ids, self.values, self.counts = Arena(np.int32), Arena(dtype), Arena(np.int64)
+        self.start: list[tuple[int, NDArray[Any]]] = []
+        self.awake: list[tuple[int, NDArray[np.uint64]]] = []
+
+    def plan(self, watched: Sequence[str]) -> Plan:
+        self._link()
+        for k, node in enumerate(self.nodes):
+            arriving = [link.stage for link in self.links if link.target == k]
+            node.plane = _plane(node.volume, arriving)
+        self.counts.reserve(program.FIRST_COUNT)
+        synops = [self.counts.reserve(1) for _ in self.network.projections]
+        stages = _records(program.STAGE, [self._stage(link, synops) for link in self.links])
+        largest = max(n.plane.floats for n in self.nodes) + LANES
+        self.values.reserve(largest)  # the ones
+        rows = [self._node(k, node) for k, node in enumerate(self.nodes)]
+        watches = _records(program.WATCH, [self._watch(name, rows) for name in watched])
+        encoding = self._encoding()
+        nodes = _records(program.NODE, rows)
+        sizes = Sizes(
+            self.state.size, self.bits.size, self.last.size, self.ids.size, self.values.size,
+            self.counts.size, largest, largest,
+        )  # fmt: skip
+        firing = [(p.name, rows[k]["spikes"]) for k, p in enumerate(self.network.populations)]
+        labels = [f"{p.source} → {p.target}" for p in self.network.projections]
+        return Plan(
+            self.network, self.dtype, np.array(self.order, np.int64), nodes, stages, watches,
+            _records(program.ENCODING, [encoding]), self.table.build(), self.weights.build(), sizes,
+            tuple(self.start), tuple(self.awake), tuple(f for f in firing if f[1] >= 0),
+            tuple(zip(labels, synops, strict=True)),
+        )  # fmt: skip
+
+    def _link(self) -> None:
+        """Cuts the projections into stages, in the order of a step."""
+        for k, population in enumerate(self.network.populations):
+            if population.neuron is not None:
+                for number, projection in enumerate(self.network.projections):
+                    if projection.target == population.name:
+                        self._link_projection(number, projection, k)
+            self.order.append(-1 - k)
+
+    def _link_projection(self, number: int, projection: Projection, target: int) -> None:
+        source = self.index[projection.source]
+        self.nodes[source].lists = max(self.nodes[source].lists, projection.delay + 1)
+        stages = cut(projection.operators, self.nodes[source].volume)
+        if isinstance(stages[-1], Patch) and stages[-1].outputs != self.nodes[target].volume:
+            stages += cut((), stages[-1].outputs)
+        for k, stage in enumerate(stages):
+            last = k == len(stages) - 1
+            if not last:
+                self.nodes.append(_Node(stage.outputs, None))
+            towards = target if last else len(self.nodes) - 1
+            delay = projection.delay if k == 0 else 0
+            self.order.append(len(self.links))
+            self.links.append(_Link(stage, source, towards, delay, k == 0, number))
+            if not last:
+                self.order.append(-1 - towards)
+            source = towards
+
+    def _stage(self, link: _Link, synops: Sequence[int]) -> dict[str, int]:
+        source, target = self.nodes[link.source], self.nodes[link.target]
+        ways = np.zeros(source.plane.neurons, np.int64)
+        if link.first:
+            projection = self.network.projections[link.projection]
+            ways = fan(projection.operators, self.network[projection.source].shape).reshape(-1)
+        common = {
+            "source": link.source,
+            "target": link.target,
+            "delay": link.delay,
+            "synops": synops[link.projection],
+        }
+        stage = link.stage
+        if isinstance(stage, Pairs):
+            return common | self._pairs(stage, source.plane, target.plane, ways)
+        if isinstance(stage, Patch):
+            placed = _place_patch(stage, source.plane, target.plane)
+        else:
+            placed = _place_rows(stage, target.plane)
+        return common | self._tiles(placed, source.plane, target, ways)
+
+    def _pairs(self, stage: Pairs, source: Plane, target: Plane, ways: Index) -> dict[str, int]:
+        at = source.places()
+        reached = stage.target.reshape(-1)
+        table = np.zeros((source.floats, program.ENTRY), np.int64)
+        table[:, program.PLACE] = -1
+        table[at, program.PLACE] = np.where(reached >= 0, target.places()[reached], -1)
+        table[at, program.FAN] = ways
+        weight = np.zeros(source.floats)
+        weight[at] = stage.weight.reshape(-1)
+        return {"kind": program.PAIRS, "table": self.table.add(table), "weights": self.weights.add(weight)}
+
+    def _tiles(self, placed: _Placed, source: Plane, target: _Node, ways: Index) -> dict[str, int]:
+        phases, channels, rows, segments, run = placed.weight.shape
+        kernel, vectors = shape_for(rows, segments, -(-run // LANES))
+        target.widest = max(target.widest, vectors * LANES)
+        weight = np.zeros((phases, channels, rows, segments, vectors * LANES), self.dtype)
+        weight[..., :run] = placed.weight
+        step = rows * segments * vectors
+        if phases * channels * step >= 2**31:
+            raise Unsupported(self.network.name, "a projection with more than 2^31 blocks of weights")
+        volume_ways = ways.reshape(source.volume)
+        shift = _shift(placed.place, volume_ways)
+        table = np.full((source.floats >> shift, program.ENTRY), -1, np.int64)
+        chosen = (slice(None, None, 1 << shift),)
+        at = source.places().reshape(source.volume)[chosen] >> shift
+        channel = np.arange(channels)[:, None, None]
+        table[at, program.PLACE] = placed.place[chosen]
+        table[at, program.WEIGHTS] = ((placed.phase * channels + channel) * step)[chosen]
+        table[at, program.FAN] = volume_ways[chosen]
+        return {
+            "kind": program.PATCH,
+            "kernel": kernel,
+            "table": self.table.add(table),
+            "shift": shift,
+            "weights": self.weights.add(weight),
+            "weights_step": step * LANES,
+            "rows": rows,
+            "row_step": placed.row_step,
+            "segments": segments,
+            "segment_step": placed.segment_step,
+            "run": run,
+            "vectors": vectors,
+        }
+
+    def _node(self, index: int, node: _Node) -> dict[str, int]:
+        plane = node.plane
+        capacity = plane.floats + LANES
+        neuron = None if node.population is None else node.population.neuron
+        unit = neuron is not None and neuron.spikes == "binary"
+        row = {
+            "kind": program.RELAY,
+            "neurons": plane.neurons,
+            "blocks": plane.blocks,
+            "words": plane.words,
+            "current": self.state.reserve(plane.floats + node.widest),
+            "membrane": -1,
+            "synapse": -1,
+            "previous": -1,
+            "touched": self.bits.reserve(plane.words),
+            "valid": self.table.add(plane.valid()),
+            "neuron_at": self.table.add(plane.neuron_at()),
+            "ids": self.ids.reserve(capacity * node.lists),
+            "values": 0 if unit else self.values.reserve(capacity * node.lists),
+            "values_step": 0 if unit else 1,
+            "capacity": capacity,
+            "lists": node.lists,
+            "counts": self.counts.reserve(node.lists),
+            "spikes": -1,
+            "emits": 1,
+        }
+        if neuron is None:
+            return row
+        assert node.population is not None
+        return row | self._neuron(node.population, neuron, plane, row)
+
+    def _neuron(
+        self, population: Population, neuron: Neuron, plane: Plane, row: dict[str, int]
+    ) -> dict[str, int]:
+        bias = sum((p.bias for p in self.network.into(population.name) if p.bias is not None), np.zeros(()))
+        kind = program.LAZY if _can_wait(neuron, bias) else program.DENSE
+        limit = 2.0**31 - (128 if self.dtype.itemsize == 4 else 1)
+        values = {
+            "decay": neuron.decay,
+            "gain": neuron.gain,
+            "drive": neuron.drive,
+            "threshold": neuron.threshold,
+            "v_reset": neuron.v_reset,
+            "v_min": np.zeros(()) if neuron.v_min is None else neuron.v_min,
+            "synapse_decay": np.zeros(()) if neuron.synapse_decay is None else neuron.synapse_decay,
+            "synapse_gain": np.ones(()) if neuron.synapse_gain is None else neuron.synapse_gain,
+            "bias": bias,
+            "most": np.asarray(limit if neuron.spikes == "graded" else float(neuron.max_spikes)),
+        }
+        result = {
+            "kind": kind,
+            "membrane": self.state.reserve(plane.floats),
+            "spikes": self.counts.reserve(1) if neuron.fires else -1,
+            "emits": int(neuron.fires or any(p.source == population.name for p in self.network.projections)),
+            "strict": int(neuron.fire == ">"),
+            "spike_kind": program.SPIKE_KINDS.index(neuron.spikes),
+            "reset": program.RESETS.index(neuron.reset),
+            "timing": program.TIMINGS.index(neuron.timing),
+            "floored": int(neuron.v_min is not None),
+            "silent": self.weights.add(np.full(LANES, SILENT)),
+        }
+        for name in program.PARAMETERS:
+            result |= self._parameter(name, values[name], plane)
+        self.start.append((result["membrane"], _spread(neuron.v0, plane, 0.0)))
+        if kind == program.LAZY:
+            powers, complete = _powers(float(neuron.decay), self.dtype)
+            result |= {
+                "last": self.last.reserve(plane.blocks),
+                "powers": self.weights.add(powers),
+                "powers_count": len(powers),
+                "powers_complete": int(complete),
+            }
+            if bool(np.any(neuron.v0 != 0)):
+                self.awake.append((row["touched"], plane.everything()))
+        else:
+            result["synapse"] = -1 if neuron.synapse_decay is None else self.state.reserve(plane.floats)
+            result["previous"] = self.state.reserve(plane.floats) if neuron.timing == "delayed" else -1
+        return result
+
+    def _parameter(self, name: str, value: Floats, plane: Plane) -> dict[str, int]:
+        if value.size == 1:
+            return {name: self.weights.add(np.full(LANES, float(value.reshape(())))), f"{name}_step": 0}
+        return {name: self.weights.add(_spread(value, plane, 1.0)), f"{name}_step": LANES}
+
+    def _watch(self, name: str, nodes: Sequence[dict[str, int]]) -> dict[str, int]:
+        states = [f"{p.name}.v" for p in self.network.populations if p.neuron is not None]
+        if name not in self.index and name not in states:
+            raise ConfigError(f"no population '{name}' to watch; there is {', '.join(sorted(self.index))}")
+        node = self.index[name if name in self.index else name[:-2]]
+        neuron = self.network.populations[node].neuron
+        size = self.nodes[node].plane.neurons
+        return {
+            "node": node,
+            "membrane": int(name not in self.index or (neuron is not None and not neuron.fires)),
+            "seen": self.bits.reserve(-(-size // 64)),
+            "payload": self.state.reserve(size),
+        }
+
+    def _encoding(self) -> dict[str, int]:
+        encoding = self.network.encoding
+        name = self.network.inputs[0]
+        plane = self.nodes[self.index[name]].plane
+        left, top, width, height = encoding.crop or (0, 0, 2**16, 2**16)
+        channels, rows, columns = volume(self.network[name].shape)
+        return {
+            "node": self.index[name],
+            "channels": channels,
+            "height": rows,
+            "width": columns,
+            "left": left,
+            "top": top,
+            "crop_width": width,
+            "crop_height": height,
+            "pool": encoding.pool,
+            "polarity": program.POLARITIES.index(encoding.polarity),
+            "swap": int(encoding.swap),
+            "binary": int(encoding.values == "binary"),
+            "places": self.table.add(plane.places()),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """A stage's weights in the order of its target's plane; place, phase: of each source neuron and pixel."""
+
+    weight: Floats
+    phase: Index
+    place: Index
+    row_step: int
+    segment_step: int
+
+
+def _place_patch(stage: Patch, source: Plane, target: Plane) -> _Placed:
+    corner = target.place(stage.top, stage.left)
+    place = np.where(stage.phase >= 0, corner + stage.shift[:, None, None], -1)
+    return _Placed(stage.weight, stage.phase, place, target.pitch, target.channels)
+
+
+def _place_rows(stage: Rows, target: Plane) -> _Placed:
+    phases, channels, _ = stage.weight.shape
+    weight = np.zeros((phases, channels, 1, 1, target.floats))
+    weight[:, :, 0, 0, target.places()] = stage.weight
+    place = np.broadcast_to(np.where(stage.phase >= 0, 0, -1), (channels, *stage.phase.shape))
+    return _Placed(weight, stage.phase, place, 0, 0)
+
+
+def _shift(place: Index, ways: Index) -> int:
+    """How many low bits of a channel make no difference to where its spikes go and how many synapses they reach."""
+    shift = 0
+    while shift < 4 and place.shape[0] % (2 << shift) == 0:
+        step = 2 << shift
+        for what in (place, ways):
+            grouped = what.reshape(-1, step, *what.shape[1:])
+            if not bool(np.all(grouped == grouped[:, :1])):
+                return shift
+        shift += 1
+    return shift
+
+
+def _volumes(network: Network) -> list[Volume]:
+    """How each population's neurons are seen in rows and columns; flat ones as what arrives there, if it has any."""
+    volumes: list[Volume] = []
+    for population in network.populations:
+        shape = population.shape
+        for projection in network.into(population.name):
+            arriving = network[projection.source].shape
+            for operator in projection.operators:
+                arriving = operator.shape(arriving)
+            if len(shape) < 3 and len(arriving) == 3:
+                shape = arriving
+        volumes.append(volume(shape))
+    return volumes
+
+
+def _plane(seen: Volume, arriving: Sequence[Stage]) -> Plane:
+    """The plane of a population, with margins for the patches that arrive."""
+    top = bottom = left = right = 0
+    for stage in arriving:
+        if isinstance(stage, Patch) and bool(np.any(reached := stage.phase >= 0)):
+            y, x = stage.top[reached], stage.left[reached]
+            rows = stage.weight.shape[2]
+            top, bottom = max(top, int(-y.min())), max(bottom, int(y.max()) + rows - seen[1])
+            left, right = max(left, int(-x.min())), max(right, int(x.max()) + stage.columns - seen[2])
+    return Plane(seen, top, bottom, left, right)
+
+
+def _can_wait(neuron: Neuron, bias: Floats) -> bool:
+    """Whether a neuron without input does nothing but decay, so that it may be left alone."""
+    scalar = all(p.size == 1 for p in (neuron.decay, neuron.gain, neuron.threshold, neuron.v_reset))
+    simple = neuron.spikes == "binary" and neuron.timing == "immediate" and neuron.synapse_decay is None
+    quiet = not np.any(neuron.drive) and not np.any(bias)
+    if not (scalar and simple and quiet):
+        return False
+    low = neuron.v_min is None or (neuron.v_min.size == 1 and float(neuron.v_min) <= 0)
+    below = neuron.reset != "hard" or float(neuron.v_reset) < float(neuron.threshold)
+    return low and below and 0 <= float(neuron.decay) <= 1 and float(neuron.threshold) > 0
+
+
+def _powers(decay: float, dtype: np.dtype[np.floating[Any]]) -> tuple[Floats, bool]:
+    """decay^0, decay^1, …, and whether the last one holds for all that follow."""
+    if decay in (0.0, 1.0):
+        return np.array([1.0, decay]), True
+    powers = decay ** np.arange(LONGEST_TABLE)
+    ended = np.flatnonzero(powers < float(np.finfo(dtype).tiny))
+    if not len(ended):
+        return powers, False
+    return np.append(powers[: ended[0]], 0.0), True
+
+
+def _spread(value: Floats, plane: Plane, margin: float) -> Floats:
+    """A parameter in the order of the plane."""
+    result = np.full(plane.floats, margin)
+    result[plane.places()] = value.reshape(-1)
+    return result
+
+
+def _records(dtype: np.dtype[np.void], rows: Sequence[dict[str, int]]) -> NDArray[np.void]:
+    result = np.zeros(len(rows), dtype)
+    for record, row in zip(result, rows, strict=True):
+        for name, value in row.items():
+            record[name] = value
+    return result

@@ -1,0 +1,258 @@
+"""Vectors inside numba kernels: explicit LLVM vector loads, multiplies, adds, compares and stores.
+
+numba's own vectoriser guards every pair of slices against overlap, which costs more than the arithmetic of a
+short channel loop. These intrinsics say what is meant: `lanes` numbers at an index of an array, held in
+registers. LLVM cuts a vector to what the processor has (AVX-512, AVX2, SSE, NEON), so the lane counts here
+are a grain, not a requirement. No operation is contracted or reordered: results are IEEE's, lane by lane.
+
+A Tile is `rows` vectors of `lanes` numbers each; a plain vector is a tile of one row. Lane counts and row
+counts must be constants at compile time (an int literal, or an int that a kernel closes over).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, register_model
+
+Codegen = Callable[..., Any]
+Tile = Any
+"""A value of `TileType` inside a kernel; type checkers see nothing of it."""
+
+LANES: Final = 16
+"""Neurons of one block: a cache line of float32."""
+
+
+class TileType(types.Type):  # type: ignore[misc]  # numba has no stubs
+    """numba's type of a tile."""
+
+    def __init__(self, dtype: Any, rows: int, lanes: int) -> None:
+        self.dtype = dtype
+        self.rows = rows
+        self.lanes = lanes
+        super().__init__(name=f"tile({dtype}, {rows}x{lanes})")
+
+
+@register_model(TileType)
+class _TileModel(models.PrimitiveModel):  # type: ignore[misc]  # numba has no stubs
+    def __init__(self, manager: Any, tile: Any) -> None:
+        row = ir.VectorType(manager.lookup(tile.dtype).get_value_type(), tile.lanes)
+        super().__init__(manager, tile, ir.ArrayType(row, tile.rows))
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, row: Any) -> Any:
+    data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
+    return builder.bitcast(builder.gep(data, [index]), row.as_pointer())
+
+
+def _row(context: Any, tile: Any) -> Any:
+    return ir.VectorType(context.get_value_type(tile.dtype), tile.lanes)
+
+
+def _bytes(dtype: Any) -> int:
+    return int(dtype.bitwidth) // 8
+
+
+def _splat(builder: Any, scalar: Any, row: Any) -> Any:
+    i32 = ir.IntType(32)
+    one = builder.insert_element(ir.Constant(row, ir.Undefined), scalar, ir.Constant(i32, 0))
+    mask = ir.Constant(ir.VectorType(i32, row.count), [0] * row.count)
+    return builder.shuffle_vector(one, ir.Constant(row, ir.Undefined), mask)
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no stubs
+def load_tile(typing: Any, array: Any, index: Any, step: Any, rows: Any, lanes: Any) -> tuple[Any, Codegen]:
+    """`rows` rows of `lanes` numbers of `array`, at `index`, `index + step`, …"""
+    tile = TileType(array.dtype, rows.literal_value, lanes.literal_value)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        row = _row(context, tile)
+        result = ir.Constant(ir.ArrayType(row, tile.rows), ir.Undefined)
+        at = args[1]
+        for k in range(tile.rows):
+            pointer = _pointer(context, builder, signature.args[0], args[0], at, row)
+            result = builder.insert_value(result, builder.load(pointer, align=_bytes(tile.dtype)), k)
+            at = builder.add(at, args[2])
+        return result
+
+    return tile(array, types.int64, types.int64, rows, lanes), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+def store_tile(typing: Any, array: Any, index: Any, step: Any, tile: Any) -> tuple[Any, Codegen]:
+    """Writes the rows of `tile` at `index`, `index + step`, …"""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = args[1]
+        for k in range(tile.rows):
+            pointer = _pointer(context, builder, signature.args[0], args[0], at, _row(context, tile))
+            builder.store(builder.extract_value(args[3], k), pointer, align=_bytes(tile.dtype))
+            at = builder.add(at, args[2])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, tile), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+def add_scaled(typing: Any, tile: Any, array: Any, index: Any, factor: Any) -> tuple[Any, Codegen]:
+    """tile + factor · (the rows · lanes consecutive numbers of `array` from `index` on)."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        row = _row(context, tile)
+        factors = _splat(builder, args[3], row)
+        result, at = args[0], args[2]
+        for k in range(tile.rows):
+            pointer = _pointer(context, builder, signature.args[1], args[1], at, row)
+            term = builder.fmul(builder.load(pointer, align=_bytes(tile.dtype)), factors)
+            result = builder.insert_value(result, builder.fadd(builder.extract_value(result, k), term), k)
+            at = builder.add(at, ir.Constant(ir.IntType(64), tile.lanes))
+        return result
+
+    return tile(tile, array, types.int64, tile.dtype), codegen
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no stubs
+def splat(typing: Any, scalar: Any, lanes: Any) -> tuple[Any, Codegen]:
+    """One row of `lanes` times `scalar`."""
+    tile = TileType(scalar, 1, lanes.literal_value)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        row = _row(context, tile)
+        empty = ir.Constant(ir.ArrayType(row, 1), ir.Undefined)
+        return builder.insert_value(empty, _splat(builder, args[0], row), 0)
+
+    return tile(scalar, lanes), codegen
+
+
+def _rowwise(operation: Callable[[Any, Any, Any], Any]) -> Any:
+    """An intrinsic of two tiles of one shape."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+    def binary(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            result = args[0]
+            for k in range(a.rows):
+                left, right = (builder.extract_value(arg, k) for arg in args)
+                result = builder.insert_value(result, operation(builder, left, right), k)
+            return result
+
+        return a(a, a), codegen
+
+    return binary
+
+
+def _constant(value: float) -> Any:
+    """An intrinsic that gives a tile like another, all `value`."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+    def constant(typing: Any, like: Any) -> tuple[Any, Codegen]:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            row = _row(context, like)
+            return ir.Constant(ir.ArrayType(row, like.rows), [ir.Constant(row, [value] * like.lanes)] * like.rows)
+
+        return like(like), codegen
+
+    return constant
+
+
+def _compare(operator: str) -> Any:
+    """An intrinsic of two rows that gives one bit per lane, as uint64."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+    def compare(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            left, right = (builder.extract_value(arg, 0) for arg in args)
+            bits = builder.fcmp_unordered(operator, left, right) if operator == "!=" else None
+            bits = builder.fcmp_ordered(operator, left, right) if bits is None else bits
+            return builder.zext(builder.bitcast(bits, ir.IntType(a.lanes)), ir.IntType(64))
+
+        return types.uint64(a, a), codegen
+
+    return compare
+
+
+def _unary(name: str) -> Any:
+    """An intrinsic that applies LLVM's `llvm.<name>` to one row."""
+
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+    def apply(typing: Any, a: Any) -> tuple[Any, Codegen]:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            row = _row(context, a)
+            function = cgutils.get_or_insert_function(
+                builder.module,
+                ir.FunctionType(row, [row]),
+                f"llvm.{name}.v{a.lanes}f{a.dtype.bitwidth}",
+            )
+            value = builder.call(function, [builder.extract_value(args[0], 0)])
+            return builder.insert_value(args[0], value, 0)
+
+        return a(a), codegen
+
+    return apply
+
+
+def _larger(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", a, b), b, a)
+
+
+def _smaller(builder: Any, a: Any, b: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", b, a), b, a)
+
+
+add: Any = _rowwise(lambda builder, a, b: builder.fadd(a, b))
+subtract: Any = _rowwise(lambda builder, a, b: builder.fsub(a, b))
+multiply: Any = _rowwise(lambda builder, a, b: builder.fmul(a, b))
+divide: Any = _rowwise(lambda builder, a, b: builder.fdiv(a, b))
+largest: Any = _rowwise(_larger)
+smallest: Any = _rowwise(_smaller)
+zeros_like: Any = _constant(0.0)
+ones_like: Any = _constant(1.0)
+not_below: Any = _compare(">=")
+above: Any = _compare(">")
+differs: Any = _compare("!=")
+floor: Any = _unary("floor")
+truncate: Any = _unary("trunc")
+nearest_even: Any = _unary("rint")
+magnitude: Any = _unary("fabs")
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+def choose(typing: Any, bits: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
+    """Lane by lane, `a` where the bit is set, else `b`; tiles of one row."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        flags = builder.trunc(args[0], ir.IntType(a.lanes))
+        mask = builder.bitcast(flags, ir.VectorType(ir.IntType(1), a.lanes))
+        left, right = (builder.extract_value(arg, 0) for arg in args[1:])
+        return builder.insert_value(args[1], builder.select(mask, left, right), 0)
+
+    return a(types.uint64, a, a), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+def lowest_bit(typing: Any, bits: Any) -> tuple[Any, Codegen]:
+    """Index of the lowest set bit of a uint64 that is not zero, as int64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+def prefetch(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
+    """Asks for the cache line of `array[index]`, to be read soon."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        i32, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32]), "llvm.prefetch.p0"
+        )
+        pointer = _pointer(context, builder, signature.args[0], args[0], args[1], ir.IntType(8))
+        builder.call(function, [pointer, *(ir.Constant(i32, k) for k in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
