@@ -23,6 +23,8 @@ from nrt.source import Source
 DEVICE: Final = "cpu:"
 SCENE: Final = "synth:bar?seconds=3.84"
 ARROWS: Final = "→←↓↑"
+REFRESH: Final = 80_000
+"""µs of stream between two looks at the terminal."""
 
 
 def show_demo(json: bool) -> None:
@@ -63,7 +65,8 @@ async def _watch(
             with Live(console=console, transient=True, refresh_per_second=12) as live:
                 async for spikes in run:
                     np.add.at(votes, (spikes.data["t"] // length, spikes.data["n"]), spikes.data["v"])
-                    live.update(_line(votes, spikes.end // length, run.report))
+                    if spikes.end % REFRESH == 0:
+                        live.update(_line(votes, spikes.end // length, run.report))
     return votes, run.report
 
 

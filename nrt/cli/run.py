@@ -115,12 +115,13 @@ async def _run_one(choices: Choices, source: str, spikes: Path | None) -> tuple[
     network = choices.load()
     failure: nrt.NrtError | None = None
     async with nrt.open(choices.device) as session:
-        print(await session.deploy(network, taps=choices.taps), file=sys.stderr)
+        placement = await session.deploy(network, taps=choices.taps)
         run = session.stream(source)
         with contextlib.ExitStack() as stack:
             keep = stack.enter_context(_spike_file(spikes, network)) if spikes else None
             try:
                 async with run, _interruptible(run), _progress(run):
+                    print(placement, file=sys.stderr)
                     async for packet in run:
                         if keep is not None and packet.origin in network.outputs:
                             keep.write(packet.data)

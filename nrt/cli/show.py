@@ -14,7 +14,7 @@ from nrt import registry
 from nrt.errors import MissingDependency
 from nrt.formats import FORMATS
 
-KERNELS = ("nrt_sim.cpu.engine:warm", "nrt.formats.kernels:warm")
+KERNELS = ("nrt_sim.cpu.engine:warm", "nrt.formats.warm:warm")
 """Functions that compile a package's kernels and return how long that took in s."""
 
 

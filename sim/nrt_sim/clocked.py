@@ -7,6 +7,7 @@ unfinished step wait for the packet that completes it, or for `finish`.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
@@ -17,7 +18,7 @@ from nrt.clock import now
 from nrt.device import Counters, Device, Placement
 from nrt.errors import ConfigError
 from nrt.network import Network
-from nrt.packet import EVENT, Packet, Records
+from nrt.packet import EVENT, SPIKE, Packet, Records, events_from_array, join
 from nrt.registry import Uri
 from nrt.worker import Worker
 from nrt_sim.engine import Engine
@@ -39,6 +40,13 @@ class ClockedDevice(Device):
     def _build(self, network: Network, watched: tuple[str, ...]) -> Engine:
         """The engine in its reset state; may take a while."""
 
+    def _ready(self, network: Network, watched: tuple[str, ...]) -> Engine:
+        """The engine, with its kernels compiled or loaded: the first packet must not wait for that."""
+        engine = self._build(network, watched)
+        engine.run(np.zeros(1, EVENT), 0, 1)
+        engine.reset()
+        return engine
+
     @abstractmethod
     def _placement(self, engine: Engine) -> Placement:
         """What went where."""
@@ -56,7 +64,7 @@ class ClockedDevice(Device):
             if name not in known:
                 raise ConfigError(f"no population '{name}' to watch; there is {', '.join(known)}")
         watched = dict.fromkeys((*network.outputs, *taps, *(f"{name}.v" for name in membranes)))
-        self._engine = await asyncio.to_thread(self._build, network, tuple(watched))  # it may compile
+        self._engine = await asyncio.to_thread(self._ready, network, tuple(watched))
         return self._placement(self._engine)
 
     async def reset(self) -> None:
@@ -64,6 +72,8 @@ class ClockedDevice(Device):
         self._deployed().reset()
 
     async def send(self, packet: Packet) -> None:
+        if packet.data.dtype not in (EVENT, SPIKE):
+            packet = dataclasses.replace(packet, data=events_from_array(packet.data))
         await self._running().put(packet)
 
     async def finish(self) -> None:
@@ -125,7 +135,7 @@ class Steps:
         self._end = packet.end
         events = packet.data
         if len(self._rest):
-            events = np.concatenate([self._rest, events])
+            events = join([self._rest, events])
         steps = (packet.end - self._begin) // self._dt
         edge = self._begin + steps * self._dt
         cut = len(events) if edge == packet.end else int(np.searchsorted(np.array(events["t"]), edge))

@@ -15,7 +15,7 @@ import numpy as np
 
 from nrt.clock import now
 from nrt.errors import NotFound
-from nrt.packet import EVENT, Packet, Records
+from nrt.packet import EVENT, Packet, Records, join
 from nrt.registry import Uri
 from nrt.source import Source
 from nrt.worker import Reader
@@ -91,7 +91,7 @@ def episode(rng: np.random.Generator, direction: int, noise: float) -> Records:
     background["t"] = rng.integers(0, EPISODE, count)
     background["x"], background["y"] = rng.integers(0, SIZE, (2, count))
     background["p"] = rng.integers(0, 2, count)
-    events = np.concatenate([*parts, background])
+    events = join([*parts, background])
     events = events[(events["t"] >= 0) & (events["t"] < EPISODE)]
     return events[np.argsort(events["t"], kind="stable")]
 

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-THIRD_PARTY = "numba h5py lz4 zstandard serial usb rich typer torch cupy nir".split()
+THIRD_PARTY = ["numba", "h5py", "lz4", "zstandard", "serial", "usb", "rich", "typer", "torch", "cupy", "nir"]
 
 
 def python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nrt.errors import ConfigError
-from nrt.packet import EVENT, MEMBRANE, SPIKE, Packet, words
+from nrt.packet import EVENT, MEMBRANE, SPIKE, Packet, join, words
 
 
 @pytest.mark.parametrize("dtype", [EVENT, SPIKE, MEMBRANE])
@@ -54,3 +54,11 @@ def test_unsorted_events_are_refused() -> None:
     array["t"] = [5, 4]
     with pytest.raises(ConfigError, match="not in time order"):
         Packet.from_array(array)
+
+
+def test_joining_keeps_the_16_bytes_that_numpy_would_pack_to_13() -> None:
+    first, second = np.zeros(2, EVENT), np.ones(3, EVENT)
+    joined = join([first, second])
+    assert joined.dtype == EVENT
+    assert words(joined).shape == (5, 2)
+    assert joined["x"].tolist() == [0, 0, 1, 1, 1]

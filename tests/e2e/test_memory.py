@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nrt import formats
+from nrt.packet import EVENT
+from tests.e2e.conftest import environment
+
+PEAK = """
+import resource, runpy, sys
+sys.argv = ["nrt", *sys.argv[1:]]
+try:
+    runpy.run_module("nrt", run_name="__main__")
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+"""
+
+
+def test_a_run_on_a_large_recording_stays_under_350_mb(tmp_path: Path, data: Path) -> None:
+    """120 MB of recording; the limit is the whole process's, interpreter, numba and compiler included."""
+    events = np.zeros(1_000_000, EVENT)
+    rng = np.random.default_rng(0)
+    events["x"], events["y"] = rng.integers(0, 34, (2, len(events)))
+    events["t"] = np.arange(len(events)) // 2_000
+    path = tmp_path / "large.dat"
+    with formats.create(path, "dat", (2, 34, 34)) as writer:
+        for _ in range(15):
+            writer.write(events)
+            events["t"] += 500
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, "run", data / "nir/cnn_sinabs.nir", "--from", path, "--json"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f'"events": {15_000_000}' in done.stdout
+    assert int(done.stderr.split()[-1]) < 350
+    assert os.path.getsize(path) > 100_000_000
