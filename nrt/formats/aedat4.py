@@ -13,6 +13,7 @@ is at the upper left.
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,8 @@ from nrt.formats.aedat4_header import Header, Stream, parse_header
 from nrt.formats.aedat4_packets import PacketFile
 from nrt.formats.aedat4_writer import Aedat4Writer
 from nrt.formats.base import TRIGGER, Recording
-from nrt.packet import Records, words
+from nrt.formats.words import Events, event_words
+from nrt.packet import Records
 
 __all__ = ["Aedat4Recording", "Aedat4Writer"]
 
@@ -74,7 +76,7 @@ class Aedat4Recording(Recording):
         self._damage: BadRecording | None = None
 
     def read(self, events: Records) -> int:
-        out = words(events)
+        out = event_words(events)
         filled = self._take_rest(out)
         while filled < len(out) and self._damage is None:
             try:
@@ -90,7 +92,7 @@ class Aedat4Recording(Recording):
             raise self._damage
         return filled
 
-    def _take_rest(self, out: NDArray[np.uint64]) -> int:
+    def _take_rest(self, out: Events) -> int:
         taken = min(self._left, len(out))
         if taken:
             flatbuffer.copy_events(self._payload, self._data, out, 0, taken)
@@ -98,7 +100,7 @@ class Aedat4Recording(Recording):
             self._left -= taken
         return taken
 
-    def _enter(self, packet: tuple[int, int, memoryview], out: NDArray[np.uint64], filled: int) -> int:
+    def _enter(self, packet: tuple[int, int, memoryview], out: Events, filled: int) -> int:
         """Takes what fits of a packet (offset in the file, stream, content); returns the events in `out`."""
         offset, stream, content = packet
         if stream != self._stream.id and stream not in self._trigger_streams:
@@ -131,7 +133,7 @@ class Aedat4Recording(Recording):
         self._packets.close()
 
 
-def _read_header(path: Path, head: bytes, file: PacketFile.File) -> tuple[Header, int]:
+def _read_header(path: Path, head: bytes, file: FileIO) -> tuple[Header, int]:
     """(header, offset of the first packet). Raises BadRecording."""
     if not head.startswith(VERSION) or len(head) < len(VERSION) + 4:
         raise BadRecording(path, 0, "no AEDAT 4 header")

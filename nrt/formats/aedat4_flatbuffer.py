@@ -11,7 +11,7 @@ letters at bytes 8 to 12 name the type.
 | IOHE | compression i32, position of the data table i64 (-1 unknown), XML text |
 | EVTS | vector of 16-byte structs: t i64 µs, x i16, y i16, on u8, 3 bytes of padding: EVENT but for the padding |
 | TRIG | vector of tables: t i64 µs, type i8 |
-| FTAB | vector of tables: byte offset i64, packet header (stream i32, size i32), elements, first t, last t i64 |
+| FTAB | vector of tables: offset of the content i64, packet header (stream, size i32), count, first t, last t i64 |
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from nrt.formats.words import Events
 from nrt.jit import inline, jit
 from nrt.packet import Records
 
@@ -33,7 +34,7 @@ MOST_TRIGGERS: Final = 1 << 20
 
 @inline
 def _u16(raw: NDArray[np.uint8], at: int) -> int:
-    return np.int64(raw[at]) | np.int64(raw[at + 1]) << 8
+    return int(np.int64(raw[at]) | np.int64(raw[at + 1]) << 8)
 
 
 @inline
@@ -77,26 +78,23 @@ def find_events(raw: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]
 
 
 @inline
-def _copy(raw: NDArray[np.uint8], data: int, out: NDArray[np.uint64], n: int, count: int) -> None:
+def _copy(raw: NDArray[np.uint8], data: int, out: Events, n: int, count: int) -> None:
     """Event structs to EVENT words; the structs lie at any address, which x86-64 and arm64 load as well."""
-    pairs = raw[data : data + 16 * count].view(np.uint64)
+    pairs = raw[data : data + 16 * count].view(np.int64)
     for i in range(count):
         word = pairs[2 * i + 1]
-        on = (word >> np.uint64(32) & np.uint64(0xFF)) != np.uint64(0)
         out[n + i, 0] = pairs[2 * i]
-        out[n + i, 1] = word & np.uint64(0xFFFFFFFF) | np.uint64(on) << np.uint64(32)
+        out[n + i, 1] = (word & 0xFFFFFFFF) | np.int64((word >> 32 & 0xFF) != 0) << 32
 
 
 @jit
-def copy_events(raw: NDArray[np.uint8], data: int, out: NDArray[np.uint64], n: int, count: int) -> None:
+def copy_events(raw: NDArray[np.uint8], data: int, out: Events, n: int, count: int) -> None:
     """Copies `count` event structs at raw[data:] to out[n:]."""
     _copy(raw, data, out, n, count)
 
 
 @jit
-def unpack_events(
-    raw: NDArray[np.uint8], begin: int, end: int, out: NDArray[np.uint64], n: int
-) -> tuple[int, int, int]:
+def unpack_events(raw: NDArray[np.uint8], begin: int, end: int, out: Events, n: int) -> tuple[int, int, int]:
     """As `find_events`, and copies what fits to out[n:]; returns (offset, number, copied)."""
     data, count = find_events(raw, begin, end)
     taken = min(count, len(out) - n) if data >= 0 else 0
@@ -111,7 +109,7 @@ def walk_plain(
     end: int,
     stream: int,
     foreign: NDArray[np.int64],
-    out: NDArray[np.uint64],
+    out: Events,
     n: int,
 ) -> tuple[int, int]:
     """Goes through uncompressed packets of raw[at:end] while they are whole, sound, and fit `out`.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nrt.errors import BadRecording
 from nrt.formats.aedat4_flatbuffer import walk_plain
+from nrt.formats.words import Events
 
 _HEAD: Final = struct.Struct("<ii")
 _BUFFER: Final = 1 << 19
@@ -24,8 +25,6 @@ class PacketFile:
     The buffer grows to the largest packet, never beyond what is left of the file.
     """
 
-    File = FileIO
-
     def __init__(self, path: Path, file: FileIO, body: int, table: int) -> None:
         """body: offset of the first packet; table: that of the data table, or -1. Closes the file in the end."""
         self._path, self._file = path, file
@@ -35,7 +34,7 @@ class PacketFile:
         self._stop = table if self._closed_properly else size
         self._read_to = body
         self._buffer = np.empty(min(_BUFFER, max(self._stop - body, 8)), np.uint8)
-        self._view = memoryview(self._buffer)
+        self._view = self._buffer.data
         self._at = self._end = 0
 
     def next(self) -> tuple[int, int, memoryview] | None:
@@ -44,8 +43,9 @@ class PacketFile:
         Raises BadRecording where no whole packet follows.
         """
         if not self._have(_HEAD.size):
-            return self._finish("inside the head of a packet")
-        stream, size = _HEAD.unpack_from(self._buffer, self._at)
+            self._check_end("inside the head of a packet")
+            return None
+        stream, size = _HEAD.unpack_from(self._view, self._at)
         offset = self._read_to - (self._end - self._at)
         if stream < 0 or size < 0 or size > self._stop - offset - _HEAD.size:
             where = "the data table begins" if self._closed_properly else "the file ends"
@@ -53,12 +53,13 @@ class PacketFile:
                 self._path, offset, f"a packet of {size} bytes of stream {stream}, but {where} before"
             )
         if not self._have(_HEAD.size + size):
-            return self._finish("inside a packet")
+            self._check_end("inside a packet")
+            return None
         begin = self._at + _HEAD.size
         self._at = begin + size
         return offset, stream, self._view[begin : self._at]
 
-    def walk(self, stream: int, others: NDArray[np.int64], out: NDArray[np.uint64], filled: int) -> int:
+    def walk(self, stream: int, others: NDArray[np.int64], out: Events, filled: int) -> int:
         """Copies events of whole uncompressed packets in the buffer to out[filled:]; returns the events in out.
 
         It stops before whatever is not plain sailing, for `next` to look at.
@@ -76,7 +77,7 @@ class PacketFile:
         kept = self._buffer[self._at : self._end].copy()
         if wanted > len(self._buffer):
             self._buffer = np.empty(wanted, np.uint8)
-            self._view = memoryview(self._buffer)
+            self._view = self._buffer.data
         self._buffer[:rest] = kept
         self._at, self._end = 0, rest
         while self._end < wanted:
@@ -88,7 +89,7 @@ class PacketFile:
             self._read_to += got
         return True
 
-    def _finish(self, where: str) -> None:
+    def _check_end(self, where: str) -> None:
         """Nothing more to read: fine between two packets of a file that was not closed, else damage."""
         if self._end > self._at:
             raise BadRecording(self._path, self._read_to, f"the file ends {where}")

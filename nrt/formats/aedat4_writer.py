@@ -64,7 +64,7 @@ class Aedat4Writer(Writer):
             flatbuffer.events_head(len(events)) + flatbuffer.event_bytes(events).tobytes()
         )
         first, last = int(events["t"][0]), int(events["t"][-1])
-        self._rows.append((0, len(content), self._file.tell(), len(events), first, last))
+        self._rows.append((0, len(content), self._file.tell() + 8, len(events), first, last))
         self._file.write(struct.pack("<ii", 0, len(content)) + content)
         self._count = 0
 

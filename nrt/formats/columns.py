@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 T, X, Y, P, IGNORED = 0, 1, 2, 3, 4
@@ -178,4 +179,4 @@ def _is_address(cell: str) -> bool:
 def _likelihood(rows: Sequence[Sequence[str]], column: int) -> tuple[bool, float]:
     """How much a column looks like time: never falling, and large."""
     values = [float(row[column]) for row in rows]
-    return all(a <= b for a, b in zip(values, values[1:], strict=False)), max(values)
+    return all(a <= b for a, b in pairwise(values)), max(values)

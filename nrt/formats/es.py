@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from nrt.errors import BadRecording, ConfigError
 from nrt.formats.base import ByteRecording, Bytes, Decoder, Writer
 from nrt.formats.bounds import require_addresses, require_order
+from nrt.formats.words import Events, event_words
 from nrt.jit import jit
-from nrt.packet import Records, words
+from nrt.packet import Records
 
 MAGIC: Final = b"Event Stream"
 _VERSION: Final = b"\x02\x00\x00"
@@ -44,23 +45,18 @@ _STATE: Final = 4
 
 @jit
 def decode_es(
-    raw: NDArray[np.uint8],
-    out: NDArray[np.uint64],
-    atis: bool,
-    width: int,
-    height: int,
-    state: NDArray[np.int64],
+    raw: NDArray[np.uint8], out: Events, atis: bool, width: int, height: int, state: NDArray[np.int64]
 ) -> int:
     """Decodes whole events of `raw` into `out`; returns how many.
 
     state: t µs; set on return: bytes consumed, 1 if an address was out of range, exposures passed over.
     """
-    at, n, t = 0, 0, state[_T]
+    at, n, t = 0, 0, int(state[_T])
     size, room = len(raw), len(out)
-    shift, pause = (np.int64(2), np.int64(63)) if atis else (np.int64(1), np.int64(127))
-    mask = (np.int64(1) << shift) - 1
+    shift, pause = (2, 63) if atis else (1, 127)
+    mask = (1 << shift) - 1
     while at < size:
-        lead = np.int64(raw[at])
+        lead = int(np.int64(raw[at]))
         dt = lead >> shift
         if dt == pause:
             t += pause * (lead & mask)
@@ -68,8 +64,8 @@ def decode_es(
             continue
         if at + 5 > size or n == room:
             break
-        x = np.uint32(raw[at + 1]) | np.uint32(raw[at + 2]) << np.uint32(8)
-        y = np.uint32(raw[at + 3]) | np.uint32(raw[at + 4]) << np.uint32(8)
+        x = int(np.int64(raw[at + 1]) | np.int64(raw[at + 2]) << 8)
+        y = int(np.int64(raw[at + 3]) | np.int64(raw[at + 4]) << 8)
         if x >= width or y >= height:
             state[_BAD] = 1
             break
@@ -78,9 +74,8 @@ def decode_es(
         if atis and lead & 1:
             state[_EXPOSURES] += 1
             continue
-        polarity = lead >> (shift - 1) & 1
-        out[n, 0] = np.uint64(t)
-        out[n, 1] = np.uint64(x) | np.uint64(y) << np.uint64(16) | np.uint64(polarity) << np.uint64(32)
+        out[n, 0] = t
+        out[n, 1] = x | y << 16 | (lead >> (shift - 1) & 1) << 32
         n += 1
     state[_T] = t
     state[_AT] = at
@@ -88,21 +83,21 @@ def decode_es(
 
 
 @jit
-def encode_dvs(events: NDArray[np.uint64], out: NDArray[np.uint8], t: int) -> tuple[int, int, int]:
+def encode_dvs(events: Events, out: NDArray[np.uint8], t: int) -> tuple[int, int, int]:
     """Encodes as many `events` as `out` holds; returns (events, bytes, time reached)."""
     n, at = 0, 0
     while n < len(events) and at + 5 <= len(out):
-        dt = np.int64(events[n, 0]) - t
+        dt = int(events[n, 0]) - t
         if dt >= 127:
             step = min(dt // 127, len(out) - at)
             out[at : at + step] = 0xFF
             at += step
             t += 127 * step
             continue
-        word = events[n, 1]
-        out[at] = dt << 1 | (word >> np.uint64(32) & np.uint64(1))
-        for i in range(4):
-            out[at + 1 + i] = word >> np.uint64(8 * i) & np.uint64(0xFF)
+        word = int(events[n, 1])
+        out[at] = dt << 1 | (word >> 32 & 1)
+        out[at + 1], out[at + 2] = word & 0xFF, word >> 8 & 0xFF
+        out[at + 3], out[at + 4] = word >> 16 & 0xFF, word >> 24 & 0xFF
         at += 5
         t += dt
         n += 1
@@ -125,7 +120,7 @@ class EsDecoder(Decoder):
         return int(self._state[_EXPOSURES])
 
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
-        written = decode_es(raw, words(events), self._atis, self._width, self._height, self._state)
+        written = decode_es(raw, event_words(events), self._atis, self._width, self._height, self._state)
         consumed = int(self._state[_AT])
         self._consumed += consumed
         return consumed, written
@@ -184,10 +179,10 @@ class EsWriter(Writer):
     def write(self, events: Records) -> None:
         require_order("ES", events, after=self._t)
         require_addresses("ES", events, self._width, self._height)
-        rest = words(np.ascontiguousarray(events))
+        rest = event_words(np.ascontiguousarray(events))
         while len(rest):
             done, size, self._t = encode_dvs(rest, self._buffer, self._t)
-            self._file.write(memoryview(self._buffer)[:size])
+            self._file.write(self._buffer[:size].data)
             rest = rest[done:]
         self.events += len(events)
 

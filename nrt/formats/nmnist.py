@@ -17,57 +17,53 @@ from numpy.typing import NDArray
 from nrt.errors import ConfigError
 from nrt.formats.base import ByteRecording, Bytes, Decoder, Writer
 from nrt.formats.bounds import require_addresses, require_order
+from nrt.formats.words import Events, event_words
 from nrt.jit import jit
-from nrt.packet import Records, words
+from nrt.packet import Records
 
 RECORD: Final = 5
 OVERFLOW_Y: Final = 240
-OVERFLOW_US: Final = 1 << 13
-_T_BITS: Final = 23
 _SIDE: Final = 34
 _BLOCK: Final = RECORD << 14
 
 
 @jit
-def decode_nmnist(raw: NDArray[np.uint8], out: NDArray[np.uint64], base: int) -> tuple[int, int, int]:
+def decode_nmnist(raw: NDArray[np.uint8], out: Events, base: int) -> tuple[int, int, int]:
     """Decodes whole records into `out`; returns (bytes consumed, events, time base reached)."""
     at, n = 0, 0
     stop = len(raw) - len(raw) % 5
     while at < stop:
-        y = np.uint64(raw[at + 1])
+        x, y = int(np.int64(raw[at])), int(np.int64(raw[at + 1]))
         if y == 240:
             base += 8192
             at += 5
             continue
         if n == len(out):
             break
-        flags = np.int64(raw[at + 2])
-        t = base + ((flags & 0x7F) << 16 | np.int64(raw[at + 3]) << 8 | np.int64(raw[at + 4]))
-        out[n, 0] = np.uint64(t)
-        out[n, 1] = np.uint64(raw[at]) | y << np.uint64(16) | np.uint64(flags >> 7) << np.uint64(32)
+        word = int(np.int64(raw[at + 2]) << 16 | np.int64(raw[at + 3]) << 8 | np.int64(raw[at + 4]))
+        out[n, 0] = base + (word & 0x7FFFFF)
+        out[n, 1] = x | y << 16 | word >> 23 << 32
         n += 1
         at += 5
     return at, n, base
 
 
 @jit
-def encode_nmnist(events: NDArray[np.uint64], out: NDArray[np.uint8], base: int) -> tuple[int, int, int]:
+def encode_nmnist(events: Events, out: NDArray[np.uint8], base: int) -> tuple[int, int, int]:
     """Encodes as many `events` as `out` holds; returns (events, bytes, time base reached)."""
     n, at = 0, 0
     while n < len(events) and at + 5 <= len(out):
-        t = np.int64(events[n, 0]) - base
-        word = events[n, 1]
-        if t >= 1 << 23:
-            x, y, p, t = 0, 240, 0, 0
+        t = int(events[n, 0]) - base
+        word = int(events[n, 1])
+        overflows = t >= 1 << 23
+        if overflows:
+            word, t = 240 << 16, 0
             base += 8192
         else:
-            x = np.int64(word & np.uint64(0xFFFF))
-            y = np.int64(word >> np.uint64(16) & np.uint64(0xFFFF))
-            p = np.int64(word >> np.uint64(32) & np.uint64(1))
             n += 1
-        out[at] = x
-        out[at + 1] = y
-        out[at + 2] = p << 7 | t >> 16
+        out[at] = word & 0xFF
+        out[at + 1] = word >> 16 & 0xFF
+        out[at + 2] = (word >> 32 & 1) << 7 | t >> 16
         out[at + 3] = t >> 8 & 0xFF
         out[at + 4] = t & 0xFF
         at += 5
@@ -83,7 +79,7 @@ class NmnistDecoder(Decoder):
         self._base = 0
 
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
-        consumed, written, self._base = decode_nmnist(raw, words(events), self._base)
+        consumed, written, self._base = decode_nmnist(raw, event_words(events), self._base)
         return consumed, written
 
 
@@ -117,11 +113,11 @@ class NmnistWriter(Writer):
     def write(self, events: Records) -> None:
         require_order("N-MNIST", events, after=self._last)
         require_addresses("N-MNIST", events, self._width, self._height)
-        rest = words(np.ascontiguousarray(events))
+        rest = event_words(np.ascontiguousarray(events))
         while len(rest):
             self._last = int(rest[-1, 0])
             done, size, self._base = encode_nmnist(rest, self._buffer, self._base)
-            self._file.write(memoryview(self._buffer)[:size])
+            self._file.write(self._buffer[:size].data)
             rest = rest[done:]
         self.events += len(events)
 
