@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Final
 
-import pytest
-
 from nrt.network import Network
 from nrt_sim.engine import Engine
 
@@ -18,10 +16,7 @@ ENGINES: Final[Mapping[str, str]] = {
 
 
 def engine(name: str, network: Network, watched: Sequence[str]) -> Engine:
-    """The engine of that name for `network`; skips the test until the engine is there."""
+    """The engine of that name for `network`."""
     module, _, class_name = ENGINES[name].partition(":")
-    try:
-        factory: Callable[[Network, Sequence[str]], Engine] = getattr(import_module(module), class_name)
-    except ModuleNotFoundError as missing:
-        pytest.skip(f"the engine {name} is not there yet: {missing}")
+    factory: Callable[[Network, Sequence[str]], Engine] = getattr(import_module(module), class_name)
     return factory(network, watched)

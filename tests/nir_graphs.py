@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import nir
+import nir as nir_package
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+nir: Any = nir_package  # its annotations are narrower than what it takes
+
 
 def chain(*nodes: Any, inputs: tuple[int, ...], outputs: tuple[int, ...], check: bool = True) -> Any:
     """A graph of `nodes` in a row between an Input and an Output, named a, b, c, …"""
     named = {chr(97 + k): node for k, node in enumerate(nodes)}
-    ends = {"input": nir.Input(np.array(inputs)), "output": nir.Output(np.array(outputs))}
+    ends = {"input": source(*inputs), "output": sink(*outputs)}
     row = ["input", *named, "output"]
-    return graph(ends | named, list(zip(row[:-1], row[1:], strict=True)), check=check)
+    return graph(ends | named, list(pairwise(row)), check=check)
+
+
+def source(*shape: int) -> Any:
+    """An Input of that shape."""
+    return nir.Input(np.array(shape))
+
+
+def sink(*shape: int) -> Any:
+    """An Output of that shape."""
+    return nir.Output(np.array(shape))
 
 
 def graph(nodes: dict[str, Any], edges: list[tuple[str, str]], check: bool = True) -> Any:
@@ -26,9 +39,9 @@ def graph(nodes: dict[str, Any], edges: list[tuple[str, str]], check: bool = Tru
 
 
 def written(graph: Any, folder: Path) -> Path:
-    """The graph in a file, as the nir package writes it."""
+    """The graph in a file, as the nir package writes it; uncompressed, or it cannot write single numbers."""
     path = folder / "network.nir"
-    nir.write(path, graph)
+    nir.write(path, graph, compression=None)
     return path
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nrt.errors import ConfigError
 from nrt.packet import Records
 
+Values = Literal["count", "binary"]
 Polarity = Literal["split", "merge", "on", "off"]
 
 
@@ -25,11 +26,21 @@ class Encoding:
     pool:     n x n pixels become one (applied after the crop)
     """
 
-    values: Literal["count", "binary"] = "count"
+    values: Values = "count"
     polarity: Polarity = "split"
     swap: bool = False
     crop: tuple[int, int, int, int] | None = None
     pool: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for choices that cannot be."""
+        if self.pool < 1:
+            raise ConfigError(f"pool is {self.pool}; it is how many pixels become one, at least 1")
+        if self.crop is not None and (len(self.crop) != 4 or min(self.crop[2:]) < 1):
+            raise ConfigError(f"crop is {self.crop}; it is (x, y, width, height), at least one pixel")
+        for name, hint in (("values", Values), ("polarity", Polarity)):
+            if getattr(self, name) not in get_args(hint):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; it can be {', '.join(get_args(hint))}")
 
     @property
     def channels(self) -> int:

@@ -148,7 +148,7 @@ class _Lowering:
         back = closing(names, links)
         order = ordered(names, links, back)
         place = {n: k for k, n in enumerate(order)}
-        paths.sort(key=lambda p: (place[p.end], place[p.source]))
+        paths.sort(key=lambda p: (place[p.end], place[p.source], p.delay))
         return Network(
             populations=tuple(self._population(n) for n in order),
             projections=tuple(self._projections(paths, back, constants)),

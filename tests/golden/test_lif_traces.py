@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ class Trace:
     name: str
     like: str
     file: str = "lif_norse.nir"
-    choices: Mapping[str, object] = field(default_factory=dict[str, object])
+    choices: Mapping[str, Any] = field(default_factory=dict[str, Any])
     delay: int = 0
     unit: float | None = 1.0
 

@@ -16,6 +16,8 @@ from nrt.network import Network, load
 from nrt.packet import EVENT, SPIKE, Records
 from tests.engines import ENGINES, engine
 
+Tensor = Any  # torch's
+
 
 @pytest.fixture(scope="module")
 def digit(data: Path) -> Records:
@@ -55,15 +57,15 @@ def test_the_published_n_mnist_network_spikes_as_it_does_in_torch(
 def _cnn_in_torch(path: Path, events: Records, steps: int) -> dict[str, NDArray[Any]]:
     """The same network written out in torch, float64: spikes [step, neuron] of three layers."""
     with h5py.File(path) as file:
-        nodes = file["node/nodes"]
+        nodes: Any = file["node/nodes"]
         weight = {k: torch.tensor(nodes[k]["weight"][()]).double() for k in ("0", "2", "5", "9", "11")}
     frames = torch.zeros(steps, 2, 34, 34, dtype=torch.float64)
     for event in events:
         frames[int(event["t"]) // 1000, int(event["p"]), int(event["y"]), int(event["x"])] += 1
-    v: dict[str, torch.Tensor] = {}
+    v: dict[str, Tensor] = {}
     seen: dict[str, list[NDArray[Any]]] = {"1": [], "6": [], "12": []}
 
-    def fire(name: str, x: torch.Tensor) -> torch.Tensor:
+    def fire(name: str, x: Tensor) -> Tensor:
         charged = v.get(name, torch.zeros_like(x)) + x
         spikes = (charged > 1).double()
         v[name] = charged * (1 - spikes)
@@ -107,13 +109,14 @@ def _as_spikes(frames: NDArray[np.float64], dt: int) -> Records:
 def _braille_in_torch(path: Path, frames: NDArray[np.float64], soft: bool) -> dict[str, NDArray[Any]]:
     """The recurrent network as its authors trained it: i = αi + x, v = βv + i; the loop is a step late."""
     with h5py.File(path) as file:
+        groups: Any = file["node/nodes"]
         nodes = {
             k: {n: torch.tensor(g[n][()]).double() for n in g if n != "type"}
-            for k, g in file["node/nodes"].items()
+            for k, g in groups.items()
             if k not in ("input", "output")
         }
 
-    def linear(name: str, x: torch.Tensor) -> torch.Tensor:
+    def linear(name: str, x: Tensor) -> Tensor:
         y = nodes[name]["weight"] @ x
         return y + nodes[name]["bias"] if "bias" in nodes[name] else y
 
@@ -125,7 +128,7 @@ def _braille_in_torch(path: Path, frames: NDArray[np.float64], soft: bool) -> di
             self.theta = p["v_threshold"]
             self.i = self.v = torch.zeros_like(self.theta)
 
-        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        def __call__(self, x: Tensor) -> Tensor:
             self.i = self.alpha * self.i + self.w * x
             self.v = self.beta * self.v + self.r * self.i
             spikes = (self.v > self.theta).double()
