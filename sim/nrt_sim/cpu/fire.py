@@ -97,7 +97,7 @@ def relay(node: Row, ids: Ids, at: int, values: Floats, values_at: int, state: F
         while touched != 0:
             block = word * 64 + lowest_bit(touched)
             touched &= touched - np.uint64(1)
-            x = load_tile(state, node.current + block * LANES, 0, 1, LANES)
+            x = load_tile(state, node.current + block * LANES, 0, 1, 1)
             store_tile(state, node.current + block * LANES, 0, zeros_like(x))
             some = differs(x, zeros_like(x)) & np.uint64(table[node.valid + block])
             end = _append_values(ids, values, end, values_at + end - at, block, some, x)
@@ -118,11 +118,11 @@ def lazy(
 ) -> int:
     """One step of the blocks with input; returns the number of spikes."""
     end = at
-    gain = splat(weights[node.gain], LANES)
-    threshold = splat(weights[node.threshold], LANES)
-    v_reset = splat(weights[node.v_reset], LANES)
-    v_min = splat(weights[node.v_min], LANES)
-    decay = splat(weights[node.decay], LANES)
+    gain = splat(weights[node.gain])
+    threshold = splat(weights[node.threshold])
+    v_reset = splat(weights[node.v_reset])
+    v_min = splat(weights[node.v_min])
+    decay = splat(weights[node.decay])
     zero = zeros_like(decay)
     for word in range(node.words):
         touched = bits[node.touched + word]
@@ -133,10 +133,10 @@ def lazy(
             current, membrane = node.current + block * LANES, node.membrane + block * LANES
             factor = leak(node, step - last[node.last + block], weights)
             last[node.last + block] = step
-            x = load_tile(state, current, 0, 1, LANES)
-            v = load_tile(state, membrane, 0, 1, LANES)
+            x = load_tile(state, current, 0, 1, 1)
+            v = load_tile(state, membrane, 0, 1, 1)
             store_tile(state, current, 0, zero)
-            v = add(multiply(splat(factor, LANES), v), multiply(gain, x))
+            v = add(multiply(splat(factor), v), multiply(gain, x))
             if node.floored != 0:
                 v = largest(v, v_min)
             valid = np.uint64(table[node.valid + block])
@@ -195,7 +195,7 @@ def _less(node: Row, v: Tile, s: Tile, threshold: Tile) -> Tile:
 @inline
 def _parameter(weights: Floats, at: int, step: int, block: int) -> Tile:
     """Sixteen values of a parameter; `step` is 0 where one number serves all."""
-    return load_tile(weights, at + block * step, 0, 1, LANES)
+    return load_tile(weights, at + block * step, 0, 1, 1)
 
 
 @inline
@@ -216,7 +216,7 @@ def dense(
 ) -> int:
     """One step of every block; returns the number of spikes (or of membranes, where they are the output)."""
     end = at
-    silent = splat(weights[node.silent], LANES)
+    silent = splat(weights[node.silent])
     hard, soft = node.reset == _HARD, node.reset == _SOFT
     for block in range(node.blocks):
         lane = block * LANES
@@ -226,22 +226,22 @@ def dense(
         threshold = _parameter(weights, node.threshold, node.threshold_step, block)
         v_reset = _parameter(weights, node.v_reset, node.v_reset_step, block)
         most = _parameter(weights, node.most, node.most_step, block)
-        x = load_tile(state, node.current + lane, 0, 1, LANES)
+        x = load_tile(state, node.current + lane, 0, 1, 1)
         zero = zeros_like(x)
         store_tile(state, node.current + lane, 0, zero)
         i = add(x, _parameter(weights, node.bias, node.bias_step, block))
         if node.synapse >= 0:
             kept = multiply(
                 _parameter(weights, node.synapse_decay, node.synapse_decay_step, block),
-                load_tile(state, node.synapse + lane, 0, 1, LANES),
+                load_tile(state, node.synapse + lane, 0, 1, 1),
             )
             i = add(kept, multiply(_parameter(weights, node.synapse_gain, node.synapse_gain_step, block), i))
             i = _silenced(i, silent)
             store_tile(state, node.synapse + lane, 0, i)
-        v = load_tile(state, node.membrane + lane, 0, 1, LANES)
+        v = load_tile(state, node.membrane + lane, 0, 1, 1)
         s = zero
         if node.timing == _DELAYED:
-            s = load_tile(state, node.previous + lane, 0, 1, LANES)
+            s = load_tile(state, node.previous + lane, 0, 1, 1)
         elif node.timing == _FIRE_FIRST:
             s = _spikes(node, v, threshold, most)
         if hard and node.timing != _IMMEDIATE:

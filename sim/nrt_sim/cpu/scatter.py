@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nrt.jit import inline, jit
 from nrt_sim.cpu.program import ENTRY, FAN, PLACE, WEIGHTS, Row
-from nrt_sim.cpu.vector import LANES, add_scaled, load_tile, prefetch, store_tile
+from nrt_sim.cpu.vector import LANES, add, add_scaled, load_tile, prefetch, scaled, store_tile
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -88,7 +88,6 @@ def aim(
 
 def _patches(height: int, blocks: int) -> Any:
     """The kernel for patches of exactly `height` rows of `blocks` blocks."""
-    lanes = blocks * LANES
 
     @jit
     def patches(
@@ -105,10 +104,10 @@ def _patches(height: int, blocks: int) -> Any:
         for r in range(found):
             first, end = runs[r], runs[r + 1]
             at = current + places[first]
-            tile = load_tile(state, at, stage.row_step, height, lanes)
-            for k in range(first, end):
+            tile = scaled(weights, rows[first], factors[first], height, blocks)
+            for k in range(first + 1, end):
                 tile = add_scaled(tile, weights, rows[k], factors[k])
-            store_tile(state, at, stage.row_step, tile)
+            store_tile(state, at, stage.row_step, add(load_tile(state, at, stage.row_step, height, blocks), tile))
 
     return patches
 
@@ -137,10 +136,10 @@ def _segments(blocks: int) -> Any:
                 for segment in range(stage.segments):
                     at = current + places[first] + row * stage.row_step + segment * stage.segment_step
                     for lane in range(0, width, lanes):
-                        tile = load_tile(state, at + lane, 0, 1, lanes)
-                        for k in range(first, end):
+                        tile = scaled(weights, rows[first] + offset, factors[first], 1, blocks)
+                        for k in range(first + 1, end):
                             tile = add_scaled(tile, weights, rows[k] + offset, factors[k])
-                        store_tile(state, at + lane, 0, tile)
+                        store_tile(state, at + lane, 0, add(load_tile(state, at + lane, 0, 1, blocks), tile))
                         offset += lanes
 
     return segments

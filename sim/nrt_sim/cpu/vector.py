@@ -5,8 +5,10 @@ short channel loop. These intrinsics say what is meant: `lanes` numbers at an in
 registers. LLVM cuts a vector to what the processor has (AVX-512, AVX2, SSE, NEON), so the lane counts here
 are a grain, not a requirement. No operation is contracted or reordered: results are IEEE's, lane by lane.
 
-A Tile is `rows` vectors of `lanes` numbers each; a plain vector is a tile of one row. Lane counts and row
-counts must be constants at compile time (an int literal, or an int that a kernel closes over).
+A Tile is `rows` rows of `blocks` vectors of 16 numbers each; a plain vector is a tile of one row of one block.
+These counts must be constants at compile time (an int literal, or an int that a kernel closes over). Wider
+LLVM vectors than of 16 numbers would do in straight-line code, but those whose count is no power of two are
+taken apart into single numbers where they cross a loop (measured: 3 times slower).
 """
 
 from __future__ import annotations
@@ -29,56 +31,63 @@ LANES: Final = 16
 class TileType(types.Type):  # type: ignore[misc]  # numba has no stubs
     """numba's type of a tile."""
 
-    def __init__(self, dtype: Any, rows: int, lanes: int) -> None:
+    def __init__(self, dtype: Any, rows: int, blocks: int) -> None:
         self.dtype = dtype
         self.rows = rows
-        self.lanes = lanes
-        super().__init__(name=f"tile({dtype}, {rows}x{lanes})")
+        self.blocks = blocks
+        super().__init__(name=f"tile({dtype}, {rows}x{blocks})")
 
 
 @register_model(TileType)
 class _TileModel(models.PrimitiveModel):  # type: ignore[misc]  # numba has no stubs
     def __init__(self, manager: Any, tile: Any) -> None:
-        row = ir.VectorType(manager.lookup(tile.dtype).get_value_type(), tile.lanes)
-        super().__init__(manager, tile, ir.ArrayType(row, tile.rows))
+        block = ir.VectorType(manager.lookup(tile.dtype).get_value_type(), LANES)
+        super().__init__(manager, tile, ir.ArrayType(block, tile.rows * tile.blocks))
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, row: Any) -> Any:
+def _block(context: Any, tile: Any) -> Any:
+    """LLVM's type of one vector of a tile."""
+    return ir.VectorType(context.get_value_type(tile.dtype), LANES)
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, block: Any) -> Any:
     data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [index]), row.as_pointer())
+    return builder.bitcast(builder.gep(data, [index]), block.as_pointer())
 
 
-def _row(context: Any, tile: Any) -> Any:
-    return ir.VectorType(context.get_value_type(tile.dtype), tile.lanes)
+def _pointers(context: Any, builder: Any, array_type: Any, array: Any, at: Any, step: Any, tile: Any) -> Any:
+    """Pointers to the vectors of a tile in memory, row by row, in order."""
+    for _ in range(tile.rows):
+        for k in range(tile.blocks):
+            lane = builder.add(at, ir.Constant(ir.IntType(64), k * LANES))
+            yield _pointer(context, builder, array_type, array, lane, _block(context, tile))
+        at = builder.add(at, step)
 
 
-def _bytes(dtype: Any) -> int:
-    return int(dtype.bitwidth) // 8
+def _bytes(tile: Any) -> int:
+    return int(tile.dtype.bitwidth) // 8
 
 
-def _splat(builder: Any, scalar: Any, row: Any) -> Any:
+def _splat(builder: Any, scalar: Any, block: Any) -> Any:
     i32 = ir.IntType(32)
-    one = builder.insert_element(ir.Constant(row, ir.Undefined), scalar, ir.Constant(i32, 0))
-    mask = ir.Constant(ir.VectorType(i32, row.count), [0] * row.count)
-    return builder.shuffle_vector(one, ir.Constant(row, ir.Undefined), mask)
+    one = builder.insert_element(ir.Constant(block, ir.Undefined), scalar, ir.Constant(i32, 0))
+    mask = ir.Constant(ir.VectorType(i32, block.count), [0] * block.count)
+    return builder.shuffle_vector(one, ir.Constant(block, ir.Undefined), mask)
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no stubs
-def load_tile(typing: Any, array: Any, index: Any, step: Any, rows: Any, lanes: Any) -> tuple[Any, Codegen]:
-    """`rows` rows of `lanes` numbers of `array`, at `index`, `index + step`, …"""
-    tile = TileType(array.dtype, rows.literal_value, lanes.literal_value)
+def load_tile(typing: Any, array: Any, index: Any, step: Any, rows: Any, blocks: Any) -> tuple[Any, Codegen]:
+    """A tile from `array`: its rows begin at `index`, `index + step`, …"""
+    tile = TileType(array.dtype, rows.literal_value, blocks.literal_value)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        row = _row(context, tile)
-        result = ir.Constant(ir.ArrayType(row, tile.rows), ir.Undefined)
-        at = args[1]
-        for k in range(tile.rows):
-            pointer = _pointer(context, builder, signature.args[0], args[0], at, row)
-            result = builder.insert_value(result, builder.load(pointer, align=_bytes(tile.dtype)), k)
-            at = builder.add(at, args[2])
+        result = ir.Constant(ir.ArrayType(_block(context, tile), tile.rows * tile.blocks), ir.Undefined)
+        pointers = _pointers(context, builder, signature.args[0], args[0], args[1], args[2], tile)
+        for k, pointer in enumerate(pointers):
+            result = builder.insert_value(result, builder.load(pointer, align=_bytes(tile)), k)
         return result
 
-    return tile(array, types.int64, types.int64, rows, lanes), codegen
+    return tile(array, types.int64, types.int64, rows, blocks), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
@@ -86,11 +95,9 @@ def store_tile(typing: Any, array: Any, index: Any, step: Any, tile: Any) -> tup
     """Writes the rows of `tile` at `index`, `index + step`, …"""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        at = args[1]
-        for k in range(tile.rows):
-            pointer = _pointer(context, builder, signature.args[0], args[0], at, _row(context, tile))
-            builder.store(builder.extract_value(args[3], k), pointer, align=_bytes(tile.dtype))
-            at = builder.add(at, args[2])
+        pointers = _pointers(context, builder, signature.args[0], args[0], args[1], args[2], tile)
+        for k, pointer in enumerate(pointers):
+            builder.store(builder.extract_value(args[3], k), pointer, align=_bytes(tile))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64, tile), codegen
@@ -98,33 +105,51 @@ def store_tile(typing: Any, array: Any, index: Any, step: Any, tile: Any) -> tup
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
 def add_scaled(typing: Any, tile: Any, array: Any, index: Any, factor: Any) -> tuple[Any, Codegen]:
-    """tile + factor · (the rows · lanes consecutive numbers of `array` from `index` on)."""
+    """tile + factor · (as many consecutive numbers of `array`, from `index` on)."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        row = _row(context, tile)
-        factors = _splat(builder, args[3], row)
-        result, at = args[0], args[2]
-        for k in range(tile.rows):
-            pointer = _pointer(context, builder, signature.args[1], args[1], at, row)
-            term = builder.fmul(builder.load(pointer, align=_bytes(tile.dtype)), factors)
+        factors = _splat(builder, args[3], _block(context, tile))
+        step = ir.Constant(ir.IntType(64), tile.blocks * LANES)
+        pointers = _pointers(context, builder, signature.args[1], args[1], args[2], step, tile)
+        result = args[0]
+        for k, pointer in enumerate(pointers):
+            term = builder.fmul(builder.load(pointer, align=_bytes(tile)), factors)
             result = builder.insert_value(result, builder.fadd(builder.extract_value(result, k), term), k)
-            at = builder.add(at, ir.Constant(ir.IntType(64), tile.lanes))
         return result
 
     return tile(tile, array, types.int64, tile.dtype), codegen
 
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no stubs
-def splat(typing: Any, scalar: Any, lanes: Any) -> tuple[Any, Codegen]:
-    """One row of `lanes` times `scalar`."""
-    tile = TileType(scalar, 1, lanes.literal_value)
+def scaled(typing: Any, array: Any, index: Any, factor: Any, rows: Any, blocks: Any) -> tuple[Any, Codegen]:
+    """factor · (rows · blocks · 16 consecutive numbers of `array`, from `index` on), as a tile."""
+    tile = TileType(array.dtype, rows.literal_value, blocks.literal_value)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        row = _row(context, tile)
-        empty = ir.Constant(ir.ArrayType(row, 1), ir.Undefined)
-        return builder.insert_value(empty, _splat(builder, args[0], row), 0)
+        factors = _splat(builder, args[2], _block(context, tile))
+        result = ir.Constant(ir.ArrayType(_block(context, tile), tile.rows * tile.blocks), ir.Undefined)
+        step = ir.Constant(ir.IntType(64), tile.blocks * LANES)
+        pointers = _pointers(context, builder, signature.args[0], args[0], args[1], step, tile)
+        for k, pointer in enumerate(pointers):
+            result = builder.insert_value(
+                result, builder.fmul(builder.load(pointer, align=_bytes(tile)), factors), k
+            )
+        return result
 
-    return tile(scalar, lanes), codegen
+    return tile(array, types.int64, array.dtype, rows, blocks), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+def splat(typing: Any, scalar: Any) -> tuple[Any, Codegen]:
+    """One block of 16 times `scalar`."""
+    tile = TileType(scalar, 1, 1)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block = _block(context, tile)
+        empty = ir.Constant(ir.ArrayType(block, 1), ir.Undefined)
+        return builder.insert_value(empty, _splat(builder, args[0], block), 0)
+
+    return tile(scalar), codegen
 
 
 def _rowwise(operation: Callable[[Any, Any, Any], Any]) -> Any:
@@ -134,7 +159,7 @@ def _rowwise(operation: Callable[[Any, Any, Any], Any]) -> Any:
     def binary(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             result = args[0]
-            for k in range(a.rows):
+            for k in range(a.rows * a.blocks):
                 left, right = (builder.extract_value(arg, k) for arg in args)
                 result = builder.insert_value(result, operation(builder, left, right), k)
             return result
@@ -150,8 +175,8 @@ def _constant(value: float) -> Any:
     @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
     def constant(typing: Any, like: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            row = _row(context, like)
-            return ir.Constant(ir.ArrayType(row, like.rows), [ir.Constant(row, [value] * like.lanes)] * like.rows)
+            block, count = _block(context, like), like.rows * like.blocks
+            return ir.Constant(ir.ArrayType(block, count), [ir.Constant(block, [value] * LANES)] * count)
 
         return like(like), codegen
 
@@ -159,7 +184,7 @@ def _constant(value: float) -> Any:
 
 
 def _compare(operator: str) -> Any:
-    """An intrinsic of two rows that gives one bit per lane, as uint64."""
+    """An intrinsic of two blocks that gives one bit per lane, as uint64."""
 
     @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
     def compare(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
@@ -167,7 +192,7 @@ def _compare(operator: str) -> Any:
             left, right = (builder.extract_value(arg, 0) for arg in args)
             bits = builder.fcmp_unordered(operator, left, right) if operator == "!=" else None
             bits = builder.fcmp_ordered(operator, left, right) if bits is None else bits
-            return builder.zext(builder.bitcast(bits, ir.IntType(a.lanes)), ir.IntType(64))
+            return builder.zext(builder.bitcast(bits, ir.IntType(LANES)), ir.IntType(64))
 
         return types.uint64(a, a), codegen
 
@@ -175,16 +200,16 @@ def _compare(operator: str) -> Any:
 
 
 def _unary(name: str) -> Any:
-    """An intrinsic that applies LLVM's `llvm.<name>` to one row."""
+    """An intrinsic that applies LLVM's `llvm.<name>` to one block."""
 
     @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
     def apply(typing: Any, a: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            row = _row(context, a)
+            block = _block(context, a)
             function = cgutils.get_or_insert_function(
                 builder.module,
-                ir.FunctionType(row, [row]),
-                f"llvm.{name}.v{a.lanes}f{a.dtype.bitwidth}",
+                ir.FunctionType(block, [block]),
+                f"llvm.{name}.v{LANES}f{a.dtype.bitwidth}",
             )
             value = builder.call(function, [builder.extract_value(args[0], 0)])
             return builder.insert_value(args[0], value, 0)
@@ -221,11 +246,11 @@ magnitude: Any = _unary("fabs")
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
 def choose(typing: Any, bits: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
-    """Lane by lane, `a` where the bit is set, else `b`; tiles of one row."""
+    """Lane by lane, `a` where the bit is set, else `b`; tiles of one block."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        flags = builder.trunc(args[0], ir.IntType(a.lanes))
-        mask = builder.bitcast(flags, ir.VectorType(ir.IntType(1), a.lanes))
+        flags = builder.trunc(args[0], ir.IntType(LANES))
+        mask = builder.bitcast(flags, ir.VectorType(ir.IntType(1), LANES))
         left, right = (builder.extract_value(arg, 0) for arg in args[1:])
         return builder.insert_value(args[1], builder.select(mask, left, right), 0)
 
