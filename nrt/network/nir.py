@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import h5py
+import h5py as _h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import ConfigError, NotFound
+
+h5py: Any = _h5py  # it has no types; what leaves this module has
 
 Value = NDArray[Any] | str
 
@@ -80,7 +82,7 @@ def from_object(graph: NIRGraph) -> Graph:
 
 
 class _Reader:
-    """Reads one file and keeps account of the memory it asks for. (h5py has no types: its objects are Any.)"""
+    """Reads one file and keeps account of the memory it asks for."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
