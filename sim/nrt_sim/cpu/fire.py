@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.jit import inline, jit
+from nrt.jit import bare, inline
 from nrt_sim.cpu import program
 from nrt_sim.cpu.program import Row
 from nrt_sim.cpu.vector import (
@@ -87,7 +87,7 @@ def _append_values(
     return end + rank
 
 
-@jit
+@bare
 def relay(node: Row, ids: Ids, at: int, values: Floats, values_at: int, state: Floats, bits: Bits, table: Table) -> int:
     """Lists and clears the sums that are not zero; returns how many."""
     end = at
@@ -104,7 +104,7 @@ def relay(node: Row, ids: Ids, at: int, values: Floats, values_at: int, state: F
     return end - at
 
 
-@jit
+@bare
 def lazy(
     node: Row,
     step: int,
@@ -203,7 +203,7 @@ def _silenced(x: Tile, silent: Tile) -> Tile:
     return choose(not_below(magnitude(x), silent), x, zeros_like(x))
 
 
-@jit
+@bare
 def dense(
     node: Row,
     ids: Ids,

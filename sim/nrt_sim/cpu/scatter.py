@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.jit import inline, jit
+from nrt.jit import bare, inline
 from nrt_sim.cpu.program import ENTRY, FAN, PLACE, WEIGHTS, Row
 from nrt_sim.cpu.vector import LANES, add, add_scaled, load_tile, prefetch, scaled, store_tile
 
@@ -52,9 +52,10 @@ def mark(bits: Bits, touched: int, first: int, last: int) -> None:
     bits[touched + end] |= high
 
 
-@jit
+@bare
 def aim(
     stage: Row,
+    listed: int,
     count: int,
     ids: NDArray[np.int32],
     values: Floats,
@@ -70,12 +71,13 @@ def aim(
     shift, low = stage.shift, (1 << stage.shift) - 1
     used, found, synops, before = 0, 0, 0, -1
     for k in range(count):
-        at = stage.table + ENTRY * (ids[k] >> shift)
+        spike = np.int64(ids[listed + k])
+        at = stage.table + ENTRY * (spike >> shift)
         place = np.int64(table[at + PLACE])
         if place < 0:
             continue
         places[used] = place
-        rows[used] = stage.weights + np.int64(table[at + WEIGHTS]) * LANES + (ids[k] & low) * stage.weights_step
+        rows[used] = stage.weights + np.int64(table[at + WEIGHTS]) * LANES + (spike & low) * stage.weights_step
         factors[used] = values[values_at + k * values_step]
         synops += table[at + FAN]
         runs[found] = used
@@ -89,7 +91,7 @@ def aim(
 def _patches(height: int, blocks: int) -> Any:
     """The kernel for patches of exactly `height` rows of `blocks` blocks."""
 
-    @jit
+    @bare
     def patches(
         stage: Row,
         current: int,
@@ -116,7 +118,7 @@ def _segments(blocks: int) -> Any:
     """The kernel for any number of rows and segments, each a whole number of times `blocks` blocks."""
     lanes = blocks * LANES
 
-    @jit
+    @bare
     def segments(
         stage: Row,
         current: int,
@@ -149,7 +151,7 @@ _1x1, _1x2, _1x3, _1x4, _1x6, _1x8, _1x16 = (_segments(blocks) for height, block
 _2x1, _2x2, _2x4, _3x1, _3x3, _3x6 = (_patches(height, blocks) for height, blocks in SHAPES if height > 1)
 
 
-@jit
+@bare
 def scatter(
     stage: Row,
     current: int,
@@ -191,7 +193,7 @@ def scatter(
         _3x6(stage, current, weights, state, places, rows, factors, runs, found)
 
 
-@jit
+@bare
 def mark_runs(stage: Row, touched: int, places: Ints, runs: Ints, found: int, bits: Bits) -> None:
     """Adds the blocks that the runs touch to the target's set."""
     for r in range(found):
@@ -202,9 +204,10 @@ def mark_runs(stage: Row, touched: int, places: Ints, runs: Ints, found: int, bi
                 mark(bits, touched, at >> 4, (at + stage.run - 1) >> 4)
 
 
-@jit
+@bare
 def pair_up(
     stage: Row,
+    listed: int,
     count: int,
     ids: NDArray[np.int32],
     values: Floats,
@@ -220,10 +223,11 @@ def pair_up(
     """Adds one number to one neuron per spike; returns the synapses reached."""
     synops = 0
     for k in range(count):
-        at = stage.table + ENTRY * ids[k]
+        spike = np.int64(ids[listed + k])
+        at = stage.table + ENTRY * spike
         place = np.int64(table[at + PLACE])
         if place >= 0:
-            state[current + place] += weights[stage.weights + ids[k]] * values[values_at + k * values_step]
+            state[current + place] += weights[stage.weights + spike] * values[values_at + k * values_step]
             bits[touched + (place >> 10)] |= np.uint64(1) << np.uint64((place >> 4) & 63)
             synops += table[at + FAN]
     return synops

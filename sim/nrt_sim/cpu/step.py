@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.jit import inline, jit
+from nrt.jit import bare, inline
 from nrt_sim.cpu import fire, program
 from nrt_sim.cpu.program import Row
 from nrt_sim.cpu.scatter import aim, mark_runs, pair_up, scatter
@@ -50,7 +50,7 @@ def _neuron_of(encoding: Row, word: int) -> int:
     return (channel * encoding.height + y) * encoding.width + x  # type: ignore[no-any-return]  # a record's int
 
 
-@jit
+@bare
 def encode(
     encoding: Row,
     node: Row,
@@ -89,7 +89,7 @@ def encode(
     return k
 
 
-@jit
+@bare
 def write_spikes(
     watch: Row,
     node: Row,
@@ -123,7 +123,7 @@ def write_spikes(
     return row
 
 
-@jit
+@bare
 def write_membranes(
     watch: Row,
     node: Row,
@@ -151,7 +151,7 @@ def write_membranes(
     return row + node.neurons  # type: ignore[no-any-return]  # a record's int
 
 
-@jit
+@bare
 def compute_stage(
     stage: Row,
     source: Row,
@@ -175,16 +175,15 @@ def compute_stage(
     if count == 0:
         return
     first = source.ids + which * source.capacity
-    listed = ids[first:]
     values_at = source.values + which * source.capacity * source.values_step
     if stage.kind == _PAIRS:
         counts[stage.synops] += pair_up(
-            stage, count, listed, values, values_at, source.values_step, table,
+            stage, first, count, ids, values, values_at, source.values_step, table,
             target.current, target.touched, weights, state, bits,
         )  # fmt: skip
         return
     found, synops = aim(
-        stage, count, listed, values, values_at, source.values_step, table, places, rows, factors, runs
+        stage, first, count, ids, values, values_at, source.values_step, table, places, rows, factors, runs
     )
     counts[stage.synops] += synops
     scatter(stage, target.current, weights, state, places, rows, factors, runs, found)
@@ -192,7 +191,7 @@ def compute_stage(
         mark_runs(stage, target.touched, places, runs, found, bits)
 
 
-@jit
+@bare
 def compute_node(
     node: Row,
     step: int,
@@ -220,7 +219,7 @@ def compute_node(
         counts[node.spikes] += count
 
 
-@jit
+@bare
 def run(
     program: Ints,
     nodes: Any,
