@@ -135,7 +135,7 @@ async def _run_one(choices: Choices, source: str, spikes: Path | None) -> tuple[
 @contextlib.contextmanager
 def _spike_file(path: Path, network: Network) -> Generator[formats.Writer]:
     population = network[network.outputs[0]]
-    with formats.create(path, "hdf5", (1, 1, population.size), records="spikes") as writer:
+    with formats.create(path, "hdf5", (1, 1, population.size), spikes=True) as writer:
         yield writer
 
 
