@@ -165,9 +165,11 @@ def _read_header(path: Path, file: FileIO) -> tuple[int, int, dict[str, str]]:
     at, header = 0, dict[str, str]()
     while raw.startswith(b"#", at):
         stop = raw.find(b"\n", at, at + _LONGEST_LINE)
-        line = raw[at:stop].rstrip(b"\r")
-        if stop < 0 or any(byte < 32 and byte != 9 for byte in line):
+        line = raw[at : stop if stop >= 0 else at + _LONGEST_LINE].rstrip(b"\r")
+        if any(byte < 32 and byte != 9 for byte in line):
             break
+        if stop < 0:
+            raise BadRecording(path, at, "its header has no end")
         key, colon, value = line[1:].decode("latin-1").partition(":")
         if colon:
             header[key.strip()] = value.strip()
@@ -175,7 +177,7 @@ def _read_header(path: Path, file: FileIO) -> tuple[int, int, dict[str, str]]:
         if line.strip().lower() == b"# end of ascii header":
             break
     if at == 0 or at >= _LONGEST_HEADER:
-        raise BadRecording(path, at, "its header has no end")
+        raise BadRecording(path, at, "a header that is no text or too long")
     return version, at, header
 
 

@@ -45,10 +45,10 @@ class _Lz4:
                     return bytes(piece)
                 pieces.append(piece)
                 total, at = total + len(piece), at + used
+                if total > MOST or not (done or piece or used):
+                    break
                 if done:
                     return b"".join(pieces)
-                if total > MOST or not (piece or used):
-                    break
         except RuntimeError as error:
             raise Undecodable(f"no LZ4 frame ({error})") from error
         raise Undecodable(
