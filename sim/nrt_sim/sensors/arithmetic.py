@@ -1,0 +1,141 @@
+"""Logarithm, exponential, cosine and random numbers that are the same, bit for bit, on every machine.
+
+A C library's `logf` differs from the next in the last place, and numpy picks another algorithm on another processor.
+Here everything is made of IEEE additions, multiplications, divisions and square roots in a fixed order, which leave
+no choice. Random numbers are counter-based: a hash of (key, counter), so a draw depends on nothing but its number.
+(splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from nrt.jit import inline
+
+_I32, _F32 = ir.IntType(32), ir.FloatType()
+_HALF_ROOT: Final = 0x3F3504F3
+"""The bits of the float32 sqrt(1/2): mantissas are taken from there to sqrt(2)."""
+
+
+def _f(value: float) -> Any:
+    return ir.Constant(_F32, float(np.float32(value)))
+
+
+def _i(value: int) -> Any:
+    return ir.Constant(_I32, value)
+
+
+def _polynomial(builder: Any, x: Any, coefficients: list[float]) -> Any:
+    """Horner's rule; the highest power first."""
+    result = _f(coefficients[0])
+    for coefficient in coefficients[1:]:
+        result = builder.fadd(builder.fmul(result, x), _f(coefficient))
+    return result
+
+
+def _ln_body(builder: Any, x: Any) -> Any:
+    """x = 2^e·m; ln m = 2·artanh((m-1)/(m+1)), a series in odd powers that is exact to 1e-9 by s^9."""
+    bits = builder.bitcast(x, _I32)
+    e = builder.ashr(builder.sub(bits, _i(_HALF_ROOT)), _i(23))
+    m = builder.bitcast(builder.sub(bits, builder.shl(e, _i(23))), _F32)
+    s = builder.fdiv(builder.fsub(m, _f(1)), builder.fadd(m, _f(1)))
+    z = builder.fmul(s, s)
+    series = builder.fmul(s, _polynomial(builder, z, [2 / 9, 2 / 7, 2 / 5, 2 / 3, 2]))
+    return builder.fadd(builder.fmul(builder.sitofp(e, _F32), _f(np.log(2))), series)
+
+
+def _decay_body(builder: Any, a: Any) -> Any:
+    """exp(-a) = 2^n·2^r with |r| <= 1/2; beyond a = 60 it is zero for every purpose here."""
+    a = builder.select(builder.fcmp_ordered("<", a, _f(60)), a, _f(60))
+    y = builder.fmul(a, _f(-1 / np.log(2)))
+    n = builder.fptosi(builder.fsub(y, _f(0.5)), _I32)
+    r = builder.fmul(builder.fsub(y, builder.sitofp(n, _F32)), _f(np.log(2)))
+    power = builder.bitcast(builder.shl(builder.add(n, _i(127)), _i(23)), _F32)
+    return builder.fmul(power, _polynomial(builder, r, [1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2, 1, 1]))
+
+
+@intrinsic
+def _ln32(typing: Any, x: Any) -> Any:
+    return types.float32(types.float32), lambda context, builder, signature, args: _ln_body(builder, *args)
+
+
+@intrinsic
+def _decay32(typing: Any, a: Any) -> Any:
+    return types.float32(types.float32), lambda context, builder, signature, args: _decay_body(builder, *args)
+
+
+ln32: Callable[[Any], Any] = _ln32
+"""ln32(x): natural logarithm of a normal float32 x > 0, to 4e-7 of max(1, |ln x|); vectorises."""
+
+decay32: Callable[[Any], Any] = _decay32
+"""decay32(a): exp(-a) of a float32 a >= 0, to 3e-7; vectorises."""
+
+
+@inline
+def ln(x: float) -> float:
+    """Natural logarithm of a normal float64 x > 0, to 1e-14."""
+    bits = np.float64(x).view(np.int64)
+    e = (bits - 0x3FE6A09E667F3BCD) >> 52
+    m = np.int64(bits - (e << 52)).view(np.float64)
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    series = 0.0
+    for k in range(19, 0, -2):
+        series = series * z + 2.0 / k
+    return e * 0.6931471805599453 + s * series
+
+
+@inline
+def exp(x: float) -> float:
+    """exp(x) for |x| < 700, to 1e-14."""
+    n = np.int64(x * 1.4426950408889634 + (0.5 if x > 0 else -0.5))
+    r = x - n * 0.6931471805599453
+    series = 1.0
+    for k in range(14, 0, -1):
+        series = 1.0 + series * r / k
+    return series * np.int64((n + 1023) << 52).view(np.float64)
+
+
+@inline
+def cosine(turns: float) -> float:
+    """cos(2π·turns), to 1e-12."""
+    f = turns - np.floor(turns)
+    if f > 0.5:
+        f = 1.0 - f
+    sign = 1.0
+    if f > 0.25:
+        f, sign = 0.5 - f, -1.0
+    z = (6.283185307179586 * f) * (6.283185307179586 * f)
+    series = 1.0
+    for k in range(18, 0, -2):
+        series = 1.0 - series * z / (k * (k - 1))
+    return sign * series
+
+
+@inline
+def random_bits(key: int, counter: int) -> int:
+    """Draw number `counter` (uint64) of the stream `key` (uint64): splitmix64's output function."""
+    z = np.uint64(key) + (np.uint64(counter) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))  # type: ignore[return-value]  # a uint64 inside kernels
+
+
+@inline
+def uniform(key: int, counter: int) -> float:
+    """A number strictly between 0 and 1."""
+    return (np.float64(random_bits(key, counter) >> np.uint64(12)) + 0.5) * 2.220446049250313e-16
+
+
+@inline
+def normal(key: int, counter: int) -> float:
+    """A standard normal number (Box and Muller 1958) from draws 2·counter and 2·counter + 1."""
+    u = uniform(key, np.uint64(2) * np.uint64(counter))
+    v = uniform(key, np.uint64(2) * np.uint64(counter) + np.uint64(1))
+    return np.sqrt(-2.0 * ln(u)) * cosine(v)
