@@ -51,7 +51,9 @@ def _decode(raw: NDArray[np.int64], out: Events, state: NDArray[np.int64]) -> in
             if last - t > _TURN >> 1:
                 epoch += _TURN
             last = t
-            put(slab, k, epoch + t, (bits & 0x3FFF) | ((bits >> 14) & 0x3FFF) << 16 | ((bits >> 28) & 1) << 32)
+            put(
+                slab, k, epoch + t, (bits & 0x3FFF) | ((bits >> 14) & 0x3FFF) << 16 | ((bits >> 28) & 1) << 32
+            )
             i = k + 1
     state[_LAST], state[_EPOCH] = last, epoch
     return count
@@ -130,7 +132,7 @@ class DatRecording(ByteRecording):
             )
         file = path.open("rb", buffering=0)
         file.seek(header.length + 2)
-        super().__init__(path, file, DatDecoder(kind), "DAT v2", header.shape, header.fields)  # type: ignore[arg-type]
+        super().__init__(path, file, DatDecoder(kind), "DAT v2", header.shape, header.fields)
 
 
 class DatWriter(EvtWriter):

@@ -17,17 +17,15 @@ evt21_event_types.h, and make_decoder.cpp for the choice of the byte order.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import ConfigError
-from nrt.formats.prophesee import EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
-from nrt.formats.words import BITS, Events, next_time, put, put_bits, trailing_zeros
+from nrt.formats.prophesee import ByteOrder, EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
+from nrt.formats.words import BITS, Events, next_time, pick, put, put_bits, trailing_zeros, word32
 from nrt.jit import jit
-
-ByteOrder = Literal["little", "legacy"]
 
 _SYNCED, _TRIGGERS, _TIME = range(3)
 _ROOM = 40  # a word yields up to 32 events, and a vector store reaches 8 places
@@ -44,34 +42,44 @@ def _decode(
 ) -> tuple[int, int]:
     """upper: index of the high half within a word, 0 or 1. What it returns counts halves."""
     i, n, size = 0, 0, len(halves)
-    slab, table, trigger_slab = out.ctypes.data, bits.ctypes.data, triggers.ctypes.data
+    raw, slab, table, trigger_slab = (
+        halves.ctypes.data,
+        out.ctypes.data,
+        bits.ctypes.data,
+        triggers.ctypes.data,
+    )
     if not state[_SYNCED]:
-        while i < size and halves[i + upper] >> 28 != 8:
+        while i < size and word32(raw, i + upper) >> 28 != 8:
             i += 2
         if i < size:
             state[_SYNCED] = 1
-            state[_TIME] = np.int64(halves[i + upper] & 0xFFFFFFF) << 6
+            state[_TIME] = (word32(raw, i + upper) & 0xFFFFFFF) << 6
     time, found = state[_TIME], state[_TRIGGERS]
-    while i < size and n <= len(out) - _ROOM and found < len(triggers):
-        high, valid = np.int64(halves[i + upper]), np.int64(halves[i + 1 - upper])
-        i += 2
-        kind = high >> 28
-        t = time | ((high >> 22) & 0x3F)
-        xyp = ((high >> 11) & 0x7FF) | (high & 0x7FF) << 16 | (kind & 1) << 32
-        is_cd = kind < 2
-        # most words of a sparse scene hold one pixel: stored in any case, kept only if it is one
-        put(slab, n, t, xyp + trailing_zeros(valid))
-        if is_cd & (valid & (valid - 1) != 0):
-            n = put_bits(slab, n, t, xyp, valid & 0xFF, table)
-            n = put_bits(slab, n, t, xyp + 8, (valid >> 8) & 0xFF, table)
-            n = put_bits(slab, n, t, xyp + 16, (valid >> 16) & 0xFF, table)
-            n = put_bits(slab, n, t, xyp + 24, valid >> 24, table)
-        else:
-            n += is_cd & (valid != 0)
-        time = next_time(time, (high & 0xFFFFFFF) << 6) if kind == 8 else time
-        if kind == 10:
-            put(trigger_slab, found, t, ((high >> 8) & 0x1F) | (high & 1) << 32)
-            found += 1
+    while i < size and len(out) - n >= 2 * _ROOM and found < len(triggers):
+        # so many words cannot overfill the slab, which spares the inner loop that test
+        stop = min(size, i + 2 * ((len(out) - n) // _ROOM - 1))
+        while i < stop:
+            high, valid = word32(raw, i + upper), word32(raw, i + 1 - upper)
+            i += 2
+            kind = high >> 28
+            valid = pick(kind < 2, valid, 0)
+            t = time | ((high >> 22) & 0x3F)
+            xyp = ((high >> 11) & 0x7FF) | (high & 0x7FF) << 16 | (kind & 1) << 32
+            if valid & (valid - 1):
+                n = put_bits(slab, n, t, xyp, valid & 0xFF, table)
+                n = put_bits(slab, n, t, xyp + 8, (valid >> 8) & 0xFF, table)
+                n = put_bits(slab, n, t, xyp + 16, (valid >> 16) & 0xFF, table)
+                n = put_bits(slab, n, t, xyp + 24, valid >> 24, table)
+            else:
+                # stored in any case and kept only if there is one: a store is cheaper than a wrong guess
+                put(slab, n, t, xyp + trailing_zeros(valid))
+                n += int(valid != 0)
+            time = next_time(time, (high & 0xFFFFFFF) << 6, kind == 8)
+            if kind == 10:
+                put(trigger_slab, found, t, ((high >> 8) & 0x1F) | (high & 1) << 32)
+                found += 1
+                if found == len(triggers):
+                    break
     state[_TIME], state[_TRIGGERS] = time, found
     return i, n
 

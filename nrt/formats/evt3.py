@@ -33,11 +33,11 @@ from nrt.formats.words import (
     Events,
     bit_count,
     equals,
-    half,
     leading_zeros,
     put,
     put_bits,
     trailing_zeros,
+    word16,
 )
 from nrt.jit import inline, jit
 
@@ -61,9 +61,7 @@ def _position(word: int) -> int:
 
 
 @inline
-def _step(
-    word: int, slab: int, n: int, t: int, row: int, base: int, table: int
-) -> tuple[int, int, int, int]:
+def _step(word: int, slab: int, n: int, t: int, row: int, base: int, table: int) -> tuple[int, int, int, int]:
     """One word of any type but a trigger: the number of events and the state after it."""
     kind = word >> 12
     if kind == 2:
@@ -95,7 +93,7 @@ def _base_after(raw: int, i: int, upto: int, bases: int, twelves: int, eights: i
     bases &= upto
     if bases:
         place = 63 - leading_zeros(bases)
-        base = _position(half(raw, i + place))
+        base = _position(word16(raw, i + place))
         upto &= -1 << place
     return _advance(base, 12 * bit_count(twelves & upto) + 8 * bit_count(eights & upto))
 
@@ -109,18 +107,26 @@ def _block(
     Only words that yield events are visited; the row and time of each are the last ones set before it, found
     from bit masks of the block rather than carried from word to word.
     """
-    singles, rows, lows = equals(raw, i, 0x2000, 0xF000), equals(raw, i, 0, 0xF000), equals(raw, i, 0x6000, 0xF000)
-    bases, twelves, eights = equals(raw, i, 0x3000, 0xF000), equals(raw, i, 0x4000, 0xF000), equals(raw, i, 0x5000, 0xF000)
+    singles, rows, lows = (
+        equals(raw, i, 0x2000, 0xF000),
+        equals(raw, i, 0, 0xF000),
+        equals(raw, i, 0x6000, 0xF000),
+    )
+    bases, twelves, eights = (
+        equals(raw, i, 0x3000, 0xF000),
+        equals(raw, i, 0x4000, 0xF000),
+        equals(raw, i, 0x5000, 0xF000),
+    )
     left = singles | (twelves & ~equals(raw, i, 0, 0xFFF)) | (eights & ~equals(raw, i, 0, 0xFF))
     high, low = t & ~0xFFF, t & 0xFFF
     while left:
         upto = left ^ (left - 1)
-        word = half(raw, i + trailing_zeros(left))
+        word = word16(raw, i + trailing_zeros(left))
         left &= left - 1
         # without a bit the index is i - 1: a word that exists and is not used
-        found = (half(raw, i + 63 - leading_zeros(rows & upto)) & 0x7FF) << 16
+        found = (word16(raw, i + 63 - leading_zeros(rows & upto)) & 0x7FF) << 16
         y = found if rows & upto else row
-        found = half(raw, i + 63 - leading_zeros(lows & upto)) & 0xFFF
+        found = word16(raw, i + 63 - leading_zeros(lows & upto)) & 0xFFF
         now = high | (found if lows & upto else low)
         if word < 0x3000:
             put(slab, n, now, _position(word) | y)
@@ -130,9 +136,9 @@ def _block(
             n = put_bits(slab, n, now, x, word & 0xFF, table)
             n = put_bits(slab, n, now, x + 8, (word >> 8) & (0xF if word < 0x5000 else 0), table)
     if rows:
-        row = (half(raw, i + 63 - leading_zeros(rows)) & 0x7FF) << 16
+        row = (word16(raw, i + 63 - leading_zeros(rows)) & 0x7FF) << 16
     if lows:
-        t = high | (half(raw, i + 63 - leading_zeros(lows)) & 0xFFF)
+        t = high | (word16(raw, i + 63 - leading_zeros(lows)) & 0xFFF)
     if bases | twelves | eights:
         base = _base_after(raw, i, -1, bases, twelves, eights, base)
     return n, t, row, base
@@ -140,16 +146,25 @@ def _block(
 
 @jit
 def _decode(
-    words: NDArray[np.uint16], out: Events, state: NDArray[np.int64], triggers: Events, bits: NDArray[np.uint8]
+    words: NDArray[np.uint16],
+    out: Events,
+    state: NDArray[np.int64],
+    triggers: Events,
+    bits: NDArray[np.uint8],
 ) -> tuple[int, int]:
     i, n, size = 0, 0, len(words)
-    raw, slab, table, trigger_slab = words.ctypes.data, out.ctypes.data, bits.ctypes.data, triggers.ctypes.data
+    raw, slab, table, trigger_slab = (
+        words.ctypes.data,
+        out.ctypes.data,
+        bits.ctypes.data,
+        triggers.ctypes.data,
+    )
     if not state[_SYNCED]:
-        while i < size and half(raw, i) >> 12 != 8:
+        while i < size and word16(raw, i) >> 12 != 8:
             i += 1
         if i < size:
             state[_SYNCED] = 1
-            state[_TIME] = (half(raw, i) & 0xFFF) << 12
+            state[_TIME] = (word16(raw, i) & 0xFFF) << 12
     t, row, base, found = state[_TIME], state[_ROW], state[_BASE], state[_TRIGGERS]
     while i < size and found < len(triggers) and (len(out) - n) >= 2 * _ROOM:
         room = (len(out) - n) // _ROOM - 1
@@ -161,7 +176,7 @@ def _decode(
                 continue
         stop = min(size, i + min(BLOCK, room))
         while i < stop and found < len(triggers):
-            word = half(raw, i)
+            word = word16(raw, i)
             i += 1
             if word >> 12 == 10:
                 put(trigger_slab, found, t, ((word >> 8) & 0xF) | (word & 1) << 32)

@@ -22,6 +22,9 @@ from nrt.errors import BadRecording, ConfigError
 from nrt.formats.base import TRIGGER, ByteRecording, Bytes, Decoder, Writer
 from nrt.packet import Records, events_from_array
 
+ByteOrder = Literal["little", "legacy"]
+"""How EVT2.1 stores its words: as little-endian u64, or the high half first and each half little-endian."""
+
 HEAD: Final = 1 << 16
 """Bytes that a header may take."""
 
@@ -93,19 +96,18 @@ class Header:
     def _size(self, key: str) -> str:
         return self.options.get(key, self.fields.get(key, ""))
 
-    def byte_order(self, body: bytes) -> Literal["little", "legacy"]:
+    def byte_order(self, body: bytes) -> ByteOrder:
         """ "little" or "legacy" (high half first) for EVT2.1.
 
         What the header says; else the one order in which the words make sense; else what OpenEB assumes:
         legacy for Prophesee's own cameras with a system_ID below 0x37.
         """
+        orders: tuple[ByteOrder, ...] = ("little", "legacy")
         said = self.options.get("endianness", self.fields.get("endianness", ""))
-        if said == "little" or said == "legacy":
-            return said
-        orders: list[Literal["little", "legacy"]] = ["little", "legacy"]
-        orders = [order for order in orders if _plausible_evt21(body, order)]
-        if len(orders) == 1:
-            return orders[0]
+        fitting: list[ByteOrder] = [order for order in orders if order == said]
+        fitting = fitting or [order for order in orders if _plausible_evt21(body, order)]
+        if len(fitting) == 1:
+            return fitting[0]
         makers = {self.fields.get(key, "Prophesee") for key in ("integrator_name", "camera_integrator_name")}
         system = self.fields.get("system_id", "")
         own = makers == {"Prophesee"} and system.isdecimal() and 0 < int(system) < 0x37
@@ -140,14 +142,17 @@ def _plausible_evt2(body: bytes) -> bool:
     return _plausible(kinds, "018ADEF", high, 1 << 28)
 
 
-def _plausible_evt21(body: bytes, order: str) -> bool:
+def _plausible_evt21(body: bytes, order: str, *, strict: bool = False) -> bool:
+    """strict: every vector starts at a multiple of 32, as cameras do; pairs of EVT2 words hardly ever do."""
     halves = np.frombuffer(body[: len(body) & ~7], "<u4").reshape(-1, 2)
     top, low = (halves[:, 1], halves[:, 0]) if order == "little" else (halves[:, 0], halves[:, 1])
     kinds = (top >> 28).astype(np.uint8)
+    is_cd = kinds < 2
     high = (top[kinds == 8] & 0xFFFFFFF).astype(np.int64)
-    # a CD word without an event makes no sense, and tells EVT2.1 from pairs of EVT2 words
-    empty = low[kinds < 2] == 0
-    return _plausible(kinds, "018AEF", high, 1 << 28) and not bool(empty.any()) and bool((kinds < 2).any())
+    if strict and bool((top[is_cd] >> 11 & 31).any()):
+        return False
+    # a CD word without an event makes no sense
+    return _plausible(kinds, "018AEF", high, 1 << 28) and bool(is_cd.any() and low[is_cd].all())
 
 
 def _recognise(head: bytes, encoding: str) -> bool:
@@ -160,10 +165,12 @@ def _recognise(head: bytes, encoding: str) -> bool:
 
 
 def _guess(body: bytes) -> str | None:
-    """The encoding of words without a header; EVT2.1 first, since its words can pass for pairs of EVT2."""
-    if _plausible_evt21(body, "little") or _plausible_evt21(body, "legacy"):
+    """The encoding of words without a header."""
+    evt2 = _plausible_evt2(body)
+    # either can pass for the other: EVT2 words in pairs for EVT2.1, and bit masks of EVT2.1 for EVT2 events
+    if any(_plausible_evt21(body, order, strict=evt2) for order in ("little", "legacy")):
         return "EVT2.1"
-    if _plausible_evt2(body):
+    if evt2:
         return "EVT2"
     return "EVT3" if _plausible_evt3(body) else None
 
@@ -265,7 +272,7 @@ class EvtRecording(ByteRecording):
     def __init__(self, path: Path, decoder: EvtDecoder, format: str, header: Header) -> None:
         file = path.open("rb", buffering=0)
         file.seek(header.length)
-        super().__init__(path, file, decoder, format, header.shape, header.fields)  # type: ignore[arg-type]
+        super().__init__(path, file, decoder, format, header.shape, header.fields)
         self._words = decoder
 
     def read(self, events: Records) -> int:

@@ -12,13 +12,14 @@ given, which costs more than decoding a word. Nothing is checked here: callers k
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir
+from numba import extending
 from numba.core import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from nrt.jit import inline, jit
@@ -88,31 +89,23 @@ def _store_rows(builder: Any, slab: Any, n: Any, first: Any, second: Any, lanes:
         builder.store(rows, place, align=8)
 
 
-def _signature(result: Any, count: int, body: Callable[..., Any]) -> Any:
-    """What an intrinsic over `count` integers returns to numba; `body(builder, *arguments)` emits the code."""
+def _emitted(result: Any) -> Callable[[Callable[..., Any]], Any]:
+    """An intrinsic over integers that returns `result`; the function decorated emits its code."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value = body(builder, *arguments)
-        return context.get_dummy_value() if value is None else value
+    def decorate(body: Callable[..., Any]) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            value = body(builder, *arguments)
+            return context.get_dummy_value() if value is None else value
 
-    return result(*[types.int64] * count), generate
+        def typed(typing: Any, *arguments: Any) -> Any:
+            return result(*[types.int64] * len(arguments)), generate
 
+        named: Any = typed
+        named.__name__ = body.__name__
+        named.__signature__ = inspect.signature(body)  # numba wants the arguments counted, not starred
+        return extending.intrinsic(named)
 
-def _half_body(builder: Any, raw: Any, i: Any) -> Any:
-    return builder.zext(builder.load(_at(builder, raw, i, 2, _I16), align=1), _I64)
-
-
-def _put_body(builder: Any, slab: Any, n: Any, t: Any, xyp: Any) -> None:
-    place = _at(builder, slab, n, 16, _I64)
-    builder.store(t, place, align=8)
-    builder.store(xyp, builder.gep(place, [ir.Constant(_I64, 1)]), align=8)
-
-
-def _put_bits_body(builder: Any, slab: Any, n: Any, t: Any, xyp: Any, bits: Any, table: Any) -> Any:
-    places = builder.zext(_load(builder, table, bits, 8, _I8, 8), _vector(_I64, 8))
-    second = builder.add(places, _splat(builder, xyp, 8))
-    _store_rows(builder, slab, n, _splat(builder, t, 8), second, 8)
-    return builder.add(n, builder.ctpop(bits))
+    return decorate
 
 
 def _fields(builder: Any, found: Any, x: tuple[int, int], y: tuple[int, int], p: int) -> Any:
@@ -120,109 +113,109 @@ def _fields(builder: Any, found: Any, x: tuple[int, int], y: tuple[int, int], p:
 
     def field(shift: int, mask: int, to: int) -> Any:
         value = builder.lshr(found, _constant(_I64, LANES, shift))
-        return builder.shl(
-            builder.and_(value, _constant(_I64, LANES, mask)), _constant(_I64, LANES, to)
-        )
+        return builder.shl(builder.and_(value, _constant(_I64, LANES, mask)), _constant(_I64, LANES, to))
 
     return builder.or_(builder.or_(field(*x, 0), field(*y, 16)), field(p, 1, 32))
 
 
-def _put_evt2_body(builder: Any, raw: Any, i: Any, slab: Any, n: Any, time: Any) -> None:
+@_emitted(types.int64)
+def _word16(builder: Any, raw: Any, i: Any) -> Any:
+    return builder.zext(builder.load(_at(builder, raw, i, 2, _I16), align=1), _I64)
+
+
+@_emitted(types.int64)
+def _word32(builder: Any, raw: Any, i: Any) -> Any:
+    return builder.zext(builder.load(_at(builder, raw, i, 4, _I32), align=1), _I64)
+
+
+@_emitted(types.void)
+def _put(builder: Any, slab: Any, n: Any, t: Any, xyp: Any) -> None:
+    place = _at(builder, slab, n, 16, _I64)
+    builder.store(t, place, align=8)
+    builder.store(xyp, builder.gep(place, [ir.Constant(_I64, 1)]), align=8)
+
+
+@_emitted(types.int64)
+def _put_bits(builder: Any, slab: Any, n: Any, t: Any, xyp: Any, bits: Any, table: Any) -> Any:
+    places = builder.zext(_load(builder, table, bits, 8, _I8, 8), _vector(_I64, 8))
+    second = builder.add(places, _splat(builder, xyp, 8))
+    _store_rows(builder, slab, n, _splat(builder, t, 8), second, 8)
+    return builder.add(n, builder.ctpop(bits))
+
+
+@_emitted(types.void)
+def _put_evt2(builder: Any, raw: Any, i: Any, slab: Any, n: Any, time: Any) -> None:
     found = builder.zext(_load(builder, raw, i, 4, _I32, LANES), _vector(_I64, LANES))
     low = builder.lshr(found, _constant(_I64, LANES, 22))
     t = builder.add(builder.and_(low, _constant(_I64, LANES, 0x3F)), _splat(builder, time, LANES))
     _store_rows(builder, slab, n, t, _fields(builder, found, (11, 0x7FF), (0, 0x7FF), 28), LANES)
 
 
-def _all_cd_body(builder: Any, raw: Any, i: Any) -> Any:
+@_emitted(types.boolean)
+def _all_cd(builder: Any, raw: Any, i: Any) -> Any:
     found = _load(builder, raw, i, 4, _I32, LANES)
     mask = builder.icmp_unsigned("<", found, _constant(_I32, LANES, 2 << 28))
     mask = builder.bitcast(mask, ir.IntType(LANES))
     return builder.icmp_unsigned("==", mask, ir.Constant(ir.IntType(LANES), -1))
 
 
-def _put_dat_body(builder: Any, raw: Any, i: Any, slab: Any, n: Any, epoch: Any) -> None:
+@_emitted(types.void)
+def _put_dat(builder: Any, raw: Any, i: Any, slab: Any, n: Any, epoch: Any) -> None:
     found = _load(builder, raw, i, 8, _I64, LANES)
     low = builder.and_(found, _constant(_I64, LANES, 0xFFFFFFFF))
     t = builder.add(low, _splat(builder, epoch, LANES))
     _store_rows(builder, slab, n, t, _fields(builder, found, (32, 0x3FFF), (46, 0x3FFF), 60), LANES)
 
 
-def _any_turn_body(builder: Any, raw: Any, i: Any) -> Any:
+@_emitted(types.boolean)
+def _any_turn(builder: Any, raw: Any, i: Any) -> Any:
     before = builder.sub(i, ir.Constant(_I64, 1))
     t, previous = (
         builder.trunc(_load(builder, raw, at, 8, _I64, LANES), _vector(_I32, LANES)) for at in (i, before)
     )
     far = builder.icmp_unsigned(">", builder.sub(previous, t), _constant(_I32, LANES, 1 << 31))
     turns = builder.and_(far, builder.icmp_unsigned("<", t, previous))
-    return builder.icmp_unsigned("!=", builder.bitcast(turns, ir.IntType(LANES)), ir.Constant(ir.IntType(LANES), 0))
+    return builder.icmp_unsigned(
+        "!=", builder.bitcast(turns, ir.IntType(LANES)), ir.Constant(ir.IntType(LANES), 0)
+    )
 
 
-def _equals_body(builder: Any, raw: Any, i: Any, value: Any, mask: Any) -> Any:
+@_emitted(types.int64)
+def _equals(builder: Any, raw: Any, i: Any, value: Any, mask: Any) -> Any:
     found = _load(builder, raw, i, 2, _I16, BLOCK)
     wanted, under = (_splat(builder, builder.trunc(x, _I16), BLOCK) for x in (value, mask))
     return builder.bitcast(builder.icmp_unsigned("==", builder.and_(found, under), wanted), _I64)
 
 
-@intrinsic
-def _half(typing: Any, raw: Any, i: Any) -> Any:
-    return _signature(types.int64, 2, _half_body)
+@_emitted(types.int64)
+def _pick(builder: Any, condition: Any, yes: Any, no: Any) -> Any:
+    chosen = builder.select(builder.icmp_signed("!=", condition, ir.Constant(_I64, 0)), yes, no)
+    chosen.set_metadata("unpredictable", builder.module.add_metadata([]))
+    return chosen
 
 
-@intrinsic
-def _put(typing: Any, slab: Any, n: Any, t: Any, xyp: Any) -> Any:
-    return _signature(types.void, 4, _put_body)
+@_emitted(types.int64)
+def _bit_count(builder: Any, value: Any) -> Any:
+    return builder.ctpop(value)
 
 
-@intrinsic
-def _put_bits(typing: Any, slab: Any, n: Any, t: Any, xyp: Any, bits: Any, table: Any) -> Any:
-    return _signature(types.int64, 6, _put_bits_body)
+@_emitted(types.int64)
+def _trailing_zeros(builder: Any, value: Any) -> Any:
+    return builder.cttz(value, ir.Constant(_I1, 0))
 
 
-@intrinsic
-def _all_cd(typing: Any, raw: Any, i: Any) -> Any:
-    return _signature(types.boolean, 2, _all_cd_body)
-
-
-@intrinsic
-def _put_evt2(typing: Any, raw: Any, i: Any, slab: Any, n: Any, time: Any) -> Any:
-    return _signature(types.void, 5, _put_evt2_body)
-
-
-@intrinsic
-def _any_turn(typing: Any, raw: Any, i: Any) -> Any:
-    return _signature(types.boolean, 2, _any_turn_body)
-
-
-@intrinsic
-def _put_dat(typing: Any, raw: Any, i: Any, slab: Any, n: Any, epoch: Any) -> Any:
-    return _signature(types.void, 5, _put_dat_body)
-
-
-@intrinsic
-def _equals(typing: Any, raw: Any, i: Any, value: Any, mask: Any) -> Any:
-    return _signature(types.int64, 4, _equals_body)
-
-
-@intrinsic
-def _bit_count(typing: Any, value: Any) -> Any:
-    return _signature(types.int64, 1, lambda builder, value: builder.ctpop(value))
-
-
-@intrinsic
-def _trailing_zeros(typing: Any, value: Any) -> Any:
-    return _signature(types.int64, 1, lambda builder, value: builder.cttz(value, ir.Constant(_I1, 0)))
-
-
-@intrinsic
-def _leading_zeros(typing: Any, value: Any) -> Any:
-    return _signature(types.int64, 1, lambda builder, value: builder.ctlz(value, ir.Constant(_I1, 0)))
+@_emitted(types.int64)
+def _leading_zeros(builder: Any, value: Any) -> Any:
+    return builder.ctlz(value, ir.Constant(_I1, 0))
 
 
 # what kernels call, with types that the checkers know
 
-half: Callable[[int, int], int] = _half
-"""half(raw, i): the 16-bit word i."""
+word16: Callable[[int, int], int] = _word16
+"""word16(raw, i): the 16-bit word i."""
+
+word32: Callable[[int, int], int] = _word32
+"""word32(raw, i): the 32-bit word i."""
 
 put: Callable[[int, int, int, int], None] = _put
 """put(slab, n, t, xyp): event n of the slab."""
@@ -247,6 +240,9 @@ put_dat: Callable[[int, int, int, int, int], None] = _put_dat
 equals: Callable[[int, int, int, int], int] = _equals
 """equals(raw, i, value, mask): a bit for each of the BLOCK 16-bit words from i on that is `value` under `mask`."""
 
+pick: Callable[[int, int, int], int] = _pick
+"""pick(condition, yes, no): `yes if condition else no` that stays a conditional move, for what cannot be foreseen."""
+
 bit_count: Callable[[int], int] = _bit_count
 """How many bits are set."""
 
@@ -258,11 +254,15 @@ leading_zeros: Callable[[int], int] = _leading_zeros
 
 
 @inline
-def next_time(time: int, high: int) -> int:
-    """The time base after a TIME_HIGH of EVT2 or EVT2.1, `high` µs of a clock that turns over every 2^34 µs."""
-    was = time & (_TURN - 1)
-    turn = _TURN if was - high > _TURN >> 1 else 0
-    return time - was + high + turn
+def next_time(time: int, high: int, is_time: int) -> int:
+    """The time base after a word of EVT2 or EVT2.1: if it is a TIME_HIGH, `high` µs of a clock of 2^34 µs.
+
+    Conditional moves but for the turn of the clock, which happens every 4.8 hours.
+    """
+    following = (time & ~(_TURN - 1)) | high
+    if pick(is_time, time - following, 0) > _TURN >> 1:
+        following += _TURN
+    return pick(is_time, following, time)
 
 
 @jit
