@@ -25,6 +25,7 @@ from nrt_sim.cpu.vector import (
     differs,
     divide,
     floor,
+    get,
     largest,
     load_tile,
     lowest_bit,
@@ -33,6 +34,7 @@ from nrt_sim.cpu.vector import (
     nearest_even,
     not_below,
     ones_like,
+    put,
     smallest,
     splat,
     store_tile,
@@ -65,7 +67,7 @@ _BINARY = program.BINARY
 def _append(ids: Ids, end: int, block: int, fired: int) -> int:
     """Appends the lanes `fired` of `block` to a list; returns its new end."""
     while fired != 0:
-        ids[end] = block * LANES + lowest_bit(fired)
+        put(ids, end, np.int32(block * LANES + lowest_bit(fired)))
         fired &= fired - np.uint64(1)
         end += 1
     return end
@@ -80,8 +82,8 @@ def _append_values(
     rank = 0
     while fired != 0:
         lane = lowest_bit(fired)
-        ids[end + rank] = block * LANES + lane
-        values[values_end + rank] = values[values_end + lane]
+        put(ids, end + rank, np.int32(block * LANES + lane))
+        put(values, values_end + rank, get(values, values_end + lane))
         fired &= fired - np.uint64(1)
         rank += 1
     return end + rank
@@ -91,15 +93,18 @@ def _append_values(
 def relay(node: Row, ids: Ids, at: int, values: Floats, values_at: int, state: Floats, bits: Bits, table: Table) -> int:
     """Lists and clears the sums that are not zero; returns how many."""
     end = at
+    sums, valid, touched = node.current, node.valid, node.touched
     for word in range(node.words):
-        touched = bits[node.touched + word]
-        bits[node.touched + word] = 0
-        while touched != 0:
-            block = word * 64 + lowest_bit(touched)
-            touched &= touched - np.uint64(1)
-            x = load_tile(state, node.current + block * LANES, 0, 1, 1)
-            store_tile(state, node.current + block * LANES, 0, zeros_like(x))
-            some = differs(x, zeros_like(x)) & np.uint64(table[node.valid + block])
+        left = get(bits, touched + word)
+        if left == 0:
+            continue
+        put(bits, touched + word, np.uint64(0))
+        while left != 0:
+            block = word * 64 + lowest_bit(left)
+            left &= left - np.uint64(1)
+            x = load_tile(state, sums + block * LANES, 0, 1, 1)
+            store_tile(state, sums + block * LANES, 0, zeros_like(x))
+            some = differs(x, zeros_like(x)) & np.uint64(get(table, valid + block))
             end = _append_values(ids, values, end, values_at + end - at, block, some, x)
     return end - at
 
@@ -124,33 +129,40 @@ def lazy(
     v_min = splat(weights[node.v_min])
     decay = splat(weights[node.decay])
     zero = zeros_like(decay)
+    currents, membranes, touched, since, lanes = node.current, node.membrane, node.touched, node.last, node.valid
+    strict, floored, hard, soft = node.strict != 0, node.floored != 0, node.reset == _HARD, node.reset == _SOFT
+    powers, longest = node.powers, node.powers_count
     for word in range(node.words):
-        touched = bits[node.touched + word]
-        bits[node.touched + word] = 0
-        while touched != 0:
-            block = word * 64 + lowest_bit(touched)
-            touched &= touched - np.uint64(1)
-            current, membrane = node.current + block * LANES, node.membrane + block * LANES
-            factor = leak(node, step - last[node.last + block], weights)
-            last[node.last + block] = step
-            x = load_tile(state, current, 0, 1, 1)
-            v = load_tile(state, membrane, 0, 1, 1)
-            store_tile(state, current, 0, zero)
+        left = get(bits, touched + word)
+        if left == 0:
+            continue
+        put(bits, touched + word, np.uint64(0))
+        while left != 0:
+            block = word * 64 + lowest_bit(left)
+            left &= left - np.uint64(1)
+            lane = block * LANES
+            alone = step - get(last, since + block)
+            factor = get(weights, powers + alone) if alone < longest else leak(node, alone, weights)
+            put(last, since + block, step)
+            x = load_tile(state, currents + lane, 0, 1, 1)
+            v = load_tile(state, membranes + lane, 0, 1, 1)
+            store_tile(state, currents + lane, 0, zero)
             v = add(multiply(splat(factor), v), multiply(gain, x))
-            if node.floored != 0:
+            if floored:
                 v = largest(v, v_min)
-            valid = np.uint64(table[node.valid + block])
-            fired = valid & (above(v, threshold) if node.strict != 0 else not_below(v, threshold))
-            if node.reset == _HARD:
+            valid = np.uint64(get(table, lanes + block))
+            fired = valid & (above(v, threshold) if strict else not_below(v, threshold))
+            if hard:
                 v = choose(fired, v_reset, v)
-            elif node.reset == _SOFT:
+            elif soft:
                 v = choose(fired, subtract(v, threshold), v)
-            store_tile(state, membrane, 0, v)
+            store_tile(state, membranes + lane, 0, v)
             end = _append(ids, end, block, fired)
-            if node.reset != _HARD and fired != 0:  # what is left may fire again without input
+            if not hard and fired != 0:  # what is left may fire again without input
                 ahead = multiply(decay, v)
-                if valid & (above(ahead, threshold) if node.strict != 0 else not_below(ahead, threshold)):
-                    bits[node.touched + word] |= np.uint64(1) << np.uint64(block & 63)
+                if valid & (above(ahead, threshold) if strict else not_below(ahead, threshold)):
+                    again = np.uint64(1) << np.uint64(block & 63)
+                    put(bits, touched + word, get(bits, touched + word) | again)
     return end - at
 
 

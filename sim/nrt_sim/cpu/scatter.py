@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nrt.jit import bare, inline
 from nrt_sim.cpu.program import ENTRY, FAN, PLACE, WEIGHTS, Row
-from nrt_sim.cpu.vector import LANES, add, add_scaled, load_tile, prefetch, scaled, store_tile
+from nrt_sim.cpu.vector import LANES, add, add_scaled, get, load_tile, prefetch, put, scaled, store_tile
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -44,12 +44,12 @@ def mark(bits: Bits, touched: int, first: int, last: int) -> None:
     low = np.uint64(0xFFFFFFFFFFFFFFFF) << np.uint64(first & 63)
     high = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(63 - (last & 63))
     if begin == end:
-        bits[touched + begin] |= low & high
+        put(bits, touched + begin, get(bits, touched + begin) | (low & high))
         return
-    bits[touched + begin] |= low
+    put(bits, touched + begin, get(bits, touched + begin) | low)
     for word in range(begin + 1, end):
-        bits[touched + word] = np.uint64(0xFFFFFFFFFFFFFFFF)
-    bits[touched + end] |= high
+        put(bits, touched + word, np.uint64(0xFFFFFFFFFFFFFFFF))
+    put(bits, touched + end, get(bits, touched + end) | high)
 
 
 @bare
@@ -68,23 +68,25 @@ def aim(
     runs: Ints,
 ) -> tuple[int, int]:
     """Writes each spike's place, weights and value, and where runs begin; returns runs and synapses reached."""
+    entries, weights, weights_step = stage.table, stage.weights, stage.weights_step
     shift, low = stage.shift, (1 << stage.shift) - 1
     used, found, synops, before = 0, 0, 0, -1
-    for k in range(count):
-        spike = np.int64(ids[listed + k])
-        at = stage.table + ENTRY * (spike >> shift)
-        place = np.int64(table[at + PLACE])
+    for k in range(listed, listed + count):
+        spike = np.int64(get(ids, k))
+        at = entries + ENTRY * (spike >> shift)
+        place = np.int64(get(table, at + PLACE))
+        put(factors, used, get(values, values_at))
+        values_at += values_step
         if place < 0:
             continue
-        places[used] = place
-        rows[used] = stage.weights + np.int64(table[at + WEIGHTS]) * LANES + (spike & low) * stage.weights_step
-        factors[used] = values[values_at + k * values_step]
-        synops += table[at + FAN]
-        runs[found] = used
+        put(places, used, place)
+        put(rows, used, weights + np.int64(get(table, at + WEIGHTS)) * LANES + (spike & low) * weights_step)
+        synops += get(table, at + FAN)
+        put(runs, found, used)
         found += place != before
         before = place
         used += 1
-    runs[found] = used
+    put(runs, found, used)
     return found, synops
 
 
@@ -103,13 +105,15 @@ def _patches(height: int, blocks: int) -> Any:
         runs: Ints,
         found: int,
     ) -> None:
-        for r in range(found):
-            first, end = runs[r], runs[r + 1]
-            at = current + places[first]
-            tile = scaled(weights, rows[first], factors[first], height, blocks)
+        step, first = stage.row_step, 0
+        for r in range(1, found + 1):
+            end = get(runs, r)
+            at = current + get(places, first)
+            tile = scaled(weights, get(rows, first), get(factors, first), height, blocks)
             for k in range(first + 1, end):
-                tile = add_scaled(tile, weights, rows[k], factors[k])
-            store_tile(state, at, stage.row_step, add(load_tile(state, at, stage.row_step, height, blocks), tile))
+                tile = add_scaled(tile, weights, get(rows, k), get(factors, k))
+            store_tile(state, at, step, add(load_tile(state, at, step, height, blocks), tile))
+            first = end
 
     return patches
 
@@ -131,18 +135,21 @@ def _segments(blocks: int) -> Any:
         found: int,
     ) -> None:
         width = stage.vectors * LANES
-        for r in range(found):
-            first, end = runs[r], runs[r + 1]
+        row_step, segment_step = stage.row_step, stage.segment_step
+        first = 0
+        for r in range(1, found + 1):
+            end = get(runs, r)
             offset = 0
             for row in range(stage.rows):
                 for segment in range(stage.segments):
-                    at = current + places[first] + row * stage.row_step + segment * stage.segment_step
+                    at = current + get(places, first) + row * row_step + segment * segment_step
                     for lane in range(0, width, lanes):
-                        tile = scaled(weights, rows[first] + offset, factors[first], 1, blocks)
+                        tile = scaled(weights, get(rows, first) + offset, get(factors, first), 1, blocks)
                         for k in range(first + 1, end):
-                            tile = add_scaled(tile, weights, rows[k] + offset, factors[k])
+                            tile = add_scaled(tile, weights, get(rows, k) + offset, get(factors, k))
                         store_tile(state, at + lane, 0, add(load_tile(state, at + lane, 0, 1, blocks), tile))
                         offset += lanes
+            first = end
 
     return segments
 
@@ -196,12 +203,13 @@ def scatter(
 @bare
 def mark_runs(stage: Row, touched: int, places: Ints, runs: Ints, found: int, bits: Bits) -> None:
     """Adds the blocks that the runs touch to the target's set."""
-    for r in range(found):
-        place = places[runs[r]]
-        for row in range(stage.rows):
-            for segment in range(stage.segments):
-                at = place + row * stage.row_step + segment * stage.segment_step
-                mark(bits, touched, at >> 4, (at + stage.run - 1) >> 4)
+    last = stage.run - 1
+    for row in range(stage.rows):
+        for segment in range(stage.segments):
+            offset = row * stage.row_step + segment * stage.segment_step
+            for r in range(found):
+                at = get(places, get(runs, r)) + offset
+                mark(bits, touched, at >> 4, (at + last) >> 4)
 
 
 @bare

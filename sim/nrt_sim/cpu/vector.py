@@ -75,6 +75,29 @@ def _splat(builder: Any, scalar: Any, block: Any) -> Any:
     return builder.shuffle_vector(one, ir.Constant(block, ir.Undefined), mask)
 
 
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+def get(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
+    """`array[index]` without Python's rule for negative indices, which costs as much as the rest of a short loop."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(array.dtype)
+        return builder.load(_pointer(context, builder, signature.args[0], args[0], args[1], kind))
+
+    return array.dtype(array, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+def put(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
+    """`array[index] = value`, as `get`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = context.get_value_type(array.dtype)
+        builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1], kind))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, array.dtype), codegen
+
+
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no stubs
 def load_tile(typing: Any, array: Any, index: Any, step: Any, rows: Any, blocks: Any) -> tuple[Any, Codegen]:
     """A tile from `array`: its rows begin at `index`, `index + step`, …"""
