@@ -83,6 +83,11 @@ def _lowered(
     lowering = _Lowering(flat, shapes(flat), chosen, list(flat.notes))
     if dt is None and "dt" not in overrides and _depends_on_dt(flat, chosen):
         lowering.notes.append(f"the file says nothing of dt; {readable(chosen.dt)} is taken")
+    if chosen.name == "spyx" and flat.of_type("CubaLIF"):
+        lowering.notes.append(
+            "spyx subtracts a CubaLIF's threshold before the leak, here it is after it; "
+            "timing=immediate gives its spikes one step early"
+        )
     network = lowering.network(name)
     return replace(network, encoding=encoding or _default_encoding(network))
 

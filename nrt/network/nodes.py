@@ -19,8 +19,10 @@ from nrt.network.nir import Node
 from nrt.network.operators import Array, Conv, Dense, Operator, Pair, Pool, Scale, array
 
 Shape = tuple[int, ...]
-MAX_SIZE: Final = 2**31 - 1
-"""Most elements of one signal: a spike's n is 32 bits wide, and nothing near it is a network."""
+MAX_SIZE: Final = 2**25
+"""Most elements of all signals of a network together: a few numbers in a file must not fill the memory."""
+_MAX_WINDOW: Final = 2**20
+_MAX_KERNEL: Final = 2**24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +79,10 @@ def sized(name: str, shape: Shape) -> Shape:
         return (1,)
     if len(shape) > 3:
         raise Unsupported(name, f"a signal of shape {shape} has more than three dimensions")
-    if not 0 < prod(shape) <= MAX_SIZE:
-        raise ConfigError(f"{name}: a signal of shape {shape} has {prod(shape)} elements")
+    if prod(shape) < 1:
+        raise ConfigError(f"{name}: a signal of shape {shape} has no elements")
+    if prod(shape) > MAX_SIZE:
+        raise Unsupported(name, f"a signal of shape {shape} has more than {MAX_SIZE} elements")
     return shape
 
 
@@ -192,7 +196,7 @@ def _conv(name: str, node: Node, shape: Shape, weight: NDArray[np.float64], pair
         weight, dilation, pad = _named_padding(name, padding, weight, stride, dilation)
     else:
         pad = pairs(name, node, "padding", 0)
-    _check_window(name, weight.shape[2:], stride, pad, dilation)
+    _check_window(name, shape, weight.shape[2:], stride, pad, dilation)
     conv = Conv(array(weight), stride, pad, dilation, groups)
     out = sized(name, conv.shape(shape)) if min(conv.shape(shape)) > 0 else _too_small(name, shape)
     return Linear((conv,), out, _bias(name, node, out))
@@ -227,8 +231,8 @@ def _dilated(name: str, weight: NDArray[np.float64], axis: int, dilation: int) -
         return weight
     shape = list(weight.shape)
     shape[axis] = dilation * (shape[axis] - 1) + 1
-    if shape[axis] > 4096:
-        raise Unsupported(name, f"padding 'same' with a kernel that spans {shape[axis]}")
+    if prod(shape) > _MAX_KERNEL:
+        raise Unsupported(name, f"padding 'same' makes of this dilation a kernel of shape {tuple(shape)}")
     out = np.zeros(shape)
     index: list[Any] = [slice(None)] * len(shape)
     index[axis] = slice(None, None, dilation)
@@ -245,14 +249,20 @@ def _check_input_shape(name: str, node: Node, shape: Shape) -> None:
         raise ConfigError(f"{name}: input_shape is {declared}, what arrives has shape {shape}")
 
 
-def _check_window(name: str, kernel: Shape, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> None:
+def _check_window(
+    name: str, shape: Shape, kernel: Shape, stride: Pair, padding: Pair, dilation: Pair = (1, 1)
+) -> None:
+    """Raises unless a window of `kernel` can slide over a signal of `shape` in reasonable memory and time."""
     if min(*kernel, *stride, *dilation) < 1 or min(padding) < 0:
         raise ConfigError(
             f"{name}: kernel {tuple(kernel)}, stride {stride}, dilation {dilation} or padding {padding} "
             "is out of range"
         )
-    if max(*kernel, *padding) > 2**16:
-        raise Unsupported(name, f"a window of {tuple(kernel)} with padding {padding}")
+    padded = shape[0] * (shape[1] + 2 * padding[0]) * (shape[2] + 2 * padding[1])
+    if prod(kernel) > _MAX_WINDOW or padded > MAX_SIZE:
+        raise Unsupported(
+            name, f"a window of {tuple(kernel)} over {shape} with padding {padding} is too large"
+        )
 
 
 def _too_small(name: str, shape: Shape) -> Shape:
@@ -264,7 +274,7 @@ def _pool(name: str, node: Node, shape: Shape) -> Linear:
         raise ConfigError(f"{name}: pooling needs channels, height and width; what arrives has shape {shape}")
     kernel = _pairs(name, node, "kernel_size", 0)
     stride, padding = _pairs(name, node, "stride", kernel), _pairs(name, node, "padding", 0)
-    _check_window(name, kernel, stride, padding)
+    _check_window(name, shape, kernel, stride, padding)
     pool = Pool(kernel, stride, padding, "sum" if node.type == "SumPool2d" else "average")
     if min(pool.shape(shape)) < 1:
         _too_small(name, shape)

@@ -8,10 +8,10 @@ from math import prod
 
 import numpy as np
 
-from nrt.errors import ConfigError
+from nrt.errors import ConfigError, Unsupported
 from nrt.network.discretise import is_neuron, own_shape
 from nrt.network.graph import Flat
-from nrt.network.nodes import Linear, Shape, declared_shape, is_linear, linear
+from nrt.network.nodes import MAX_SIZE, Linear, Shape, declared_shape, is_linear, linear
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,19 +36,30 @@ def shapes(flat: Flat) -> Shapes:
         found[name] = _upright(declared_shape(name, flat.nodes[name]), one_dimensional)
     waiting = [name for name in flat.nodes if name not in found]
     while waiting:
-        reached = [n for n in waiting if any(p in found for p in flat.into[n])]
-        loose = [n for n in waiting if own.get(n) is not None]  # in a loop, or driven by nothing
-        if not reached and not loose:
-            raise ConfigError(f"nothing arrives at '{waiting[0]}' from the Input; check the graph's edges")
-        for name in reached or loose[:1]:
+        before = len(found)
+        for name in waiting:
             arriving = next((found[p] for p in flat.into[name] if p in found), None)
-            if arriving is None or not is_linear(flat.nodes[name]):
-                found[name] = _population(name, own.get(name), arriving)
-            else:
+            if arriving is None:
+                continue
+            if is_linear(flat.nodes[name]):
                 into[name] = arriving
                 done[name] = linear(name, flat.nodes[name], arriving)
                 found[name] = done[name].shape
+            else:
+                found[name] = _population(name, own.get(name), arriving)
+        if len(found) == before:  # a loop, or neurons that nothing drives: their own shape must do
+            name = next((n for n in waiting if own.get(n) is not None), None)
+            if name is None:
+                raise ConfigError(
+                    f"nothing arrives at '{waiting[0]}' from the Input; check the graph's edges"
+                )
+            found[name] = own[name] or ()
         waiting = [n for n in waiting if n not in found]
+    total = sum(prod(shape) for shape in found.values())
+    if total > MAX_SIZE:
+        raise Unsupported(
+            max(found, key=lambda n: prod(found[n])), f"{total} elements are too large a network"
+        )
     _check(flat, found)
     return Shapes(found, into, done)
 
@@ -58,12 +69,10 @@ def _upright(shape: Shape, one_dimensional: bool) -> Shape:
     return (shape[0], 1, shape[1]) if one_dimensional and len(shape) == 2 else shape
 
 
-def _population(name: str, own: Shape | None, arriving: Shape | None) -> Shape:
+def _population(name: str, own: Shape | None, arriving: Shape) -> Shape:
     """A population's shape: its parameters', unless they stand for more neurons than they have numbers."""
-    if own is None or arriving is None:
-        shape = own if arriving is None else arriving
-        assert shape is not None
-        return shape
+    if own is None:
+        return arriving
     if prod(own) == prod(arriving):
         return own
     try:

@@ -310,6 +310,8 @@ def test_more_paths_than_can_be_meant_are_refused() -> None:
         ({"weight": np.ones((1, 2, 3))}, "four dimensions"),
         ({"bias": np.ones(5)}, "bias has shape"),
         ({"stride": np.array([1.5, 1])}, "whole numbers"),
+        ({"padding": np.array([60000, 60000])}, "is too large"),
+        ({"padding": np.array([2500, 2500]), "stride": np.array([2000, 2000])}, "is too large"),
     ],
 )
 def test_a_convolution_that_cannot_be_is_refused_with_its_name(values: Any, sentence: str) -> None:
@@ -328,6 +330,13 @@ def test_a_convolution_that_cannot_be_is_refused_with_its_name(values: Any, sent
 def test_inputs_of_impossible_shape_are_refused(shape: tuple[int, ...]) -> None:
     made = _changed(chain(lif(), inputs=(1,), outputs=(1,)), "input", shape=np.array(shape))
     with pytest.raises((ConfigError, Unsupported), match="input: "):
+        from_nir(made)
+
+
+def test_a_small_file_cannot_make_a_large_network() -> None:
+    nodes: list[Any] = [conv2d(np.ones((1, 1, 1, 1)), None, padding=400) for _ in range(6)]
+    made = chain(*nodes, lif(()), inputs=(1, 9, 9), outputs=(1,), check=False)
+    with pytest.raises(Unsupported, match="too large a network"):
         from_nir(made)
 
 

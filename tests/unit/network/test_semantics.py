@@ -163,3 +163,9 @@ def test_unknown_presets_choices_and_values_list_what_there_is() -> None:
         semantics(overrides={"reset": "softly"})
     with pytest.raises(ConfigError, match="fire is 3; it can be >=, >"):
         semantics(overrides={"fire": 3})
+
+
+def test_what_a_preset_cannot_do_is_noted() -> None:
+    made = chain(cuba(tau_mem=20.0, tau_syn=10.0), inputs=(1,), outputs=(1,))
+    (note,) = from_nir(made, like="spyx").notes
+    assert note.startswith("spyx subtracts a CubaLIF's threshold before the leak")
