@@ -2,7 +2,8 @@
 
 A word format (EVT3, DAT, ES, …) is a `Decoder`: bytes in, events out, state kept, no input or output of
 its own, so that the same code decodes a file, a USB end point and a socket. `ByteRecording` joins a
-Decoder to a file. Container formats (AEDAT4, HDF5) are Recordings of their own.
+Decoder to a file. Container formats (AEDAT4, HDF5) are Recordings of their own. The word formats of cameras
+also have an `Encoder`, the other direction, for simulated cameras.
 
 Decoding is exact: times are unwrapped as the format says and nothing is sorted, clamped or dropped.
 Making packets of it (order, watermarks, time-base resets) is the business of `nrt.file`.
@@ -94,6 +95,22 @@ class Decoder(ABC):
         return None
 
 
+class Encoder(ABC):
+    """Events in, bytes of one word format out, as a camera puts them on its wire. Keeps its state; does no I/O."""
+
+    word: int
+    """Bytes of the smallest unit: output is cut only between units."""
+    side: ClassVar[int]
+    """The greatest width and height that its addresses can tell apart."""
+
+    @abstractmethod
+    def encode(self, events: Records, until: int) -> Bytes:
+        """The bytes of `events` (EVENT, in time order, all before `until`) and what tells a reader of `until`, µs.
+
+        Raises ConfigError where the format cannot hold them; the encoder is then as it was before.
+        """
+
+
 class ByteRecording(Recording):
     """A Decoder over the rest of a file, read through one reused buffer."""
 
@@ -169,6 +186,8 @@ class Writer(ABC):
 
     events: int = 0
     """Events written so far."""
+    appends: ClassVar[bool] = True
+    """Whether a file only grows, so that it is whole when it is cut back to its size after a `flush`."""
 
     @abstractmethod
     def write(self, events: Records) -> None:

@@ -26,6 +26,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nrt.formats.base import Bytes, Encoder
+from nrt.formats.bounds import require_addresses, require_order
 from nrt.formats.prophesee import EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
 from nrt.formats.words import (
     BITS,
@@ -33,6 +35,7 @@ from nrt.formats.words import (
     Events,
     bit_count,
     equals,
+    event_words,
     leading_zeros,
     put,
     put_bits,
@@ -40,6 +43,7 @@ from nrt.formats.words import (
     word16,
 )
 from nrt.jit import inline, jit
+from nrt.packet import Records
 
 _TURN = 1 << 24
 _SYNCED, _TRIGGERS, _TIME, _ROW, _BASE, _ROW_KNOWN = range(6)
@@ -274,3 +278,38 @@ class Evt3Writer(EvtWriter):
 
     def _run(self, events: Events) -> tuple[int, int]:
         return _encode(events, self._words, self._state)
+
+
+class Evt3Encoder(Encoder):
+    """Events in, EVT3 words out as a camera sends them: without a header, with time words where nothing happens."""
+
+    word = 2
+    side: ClassVar[int] = 1 << 11
+
+    def __init__(self) -> None:
+        self._state = np.zeros(8, np.int64)
+        self._reached = 0
+
+    def encode(self, events: Records, until: int) -> Bytes:
+        require_order("EVT3", events, after=self._reached)
+        require_addresses("EVT3", events, self.side, self.side)
+        if len(events):
+            self._reached = int(events["t"][-1])
+        self._reached = max(self._reached, until)
+        rest, parts = event_words(np.ascontiguousarray(events)), [np.empty(0, np.uint16)]
+        while len(rest):
+            buffer = np.empty(5 * len(rest) + 32, np.uint16)
+            used, filled = _encode(rest, buffer, self._state)
+            parts.append(buffer[:filled])
+            rest = rest[used:]
+        return np.concatenate([*parts, self._time_words()]).view(np.uint8)
+
+    def _time_words(self) -> NDArray[np.uint16]:
+        """What leads a reader from the last time sent to the one reached, in quarter turns of the clock."""
+        high, target = int(self._state[_TIME]) >> 12, self._reached >> 12
+        highs = [*range(high + 1024, target, 1024), target] if high != target else []
+        if not self._state[_SYNCED]:
+            highs = [0, *highs]
+        self._state[_SYNCED], self._state[_TIME] = 1, self._reached
+        words = [0x8000 | (each & 0xFFF) for each in highs]
+        return np.array([*words, 0x6000 | (self._reached & 0xFFF)], np.uint16)
