@@ -1,0 +1,356 @@
+"""How fast recordings are decoded, beside other projects' readers of the same file in the same run.
+
+Each case is a recording of many millions of events, made in a temporary folder: the words of a short real recording
+repeated with their TIME_HIGH moved on, or its events repeated and written by nrt. Where the real recordings are
+absent, invented scenes take their place, and the row says so. nrt reads through `Recording.read` into one
+reused slab of EVENT; every peer runs in a process of its own (`decode_peers.py`) under the interpreter that
+`peers` names. Runs alternate, so that drift of the machine meets all alike; the figures are medians.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nrt.formats.table as formats_
+from nrt.errors import NotFound, NrtError
+from nrt.formats.prophesee import evt_header, read_header
+from nrt.packet import EVENT, Records
+
+SLAB: Final = 1 << 16
+SHAPE: Final = (2, 720, 1280)
+LIMIT_S: Final = 300
+"""A peer that takes longer than this in all is ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What one reader did. mev_s: median, millions of events per second; None with the reason in `note`."""
+
+    name: str
+    version: str
+    mev_s: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One case. ratio: nrt's speed over that of the fastest peer; None without peers."""
+
+    case: str
+    events: int
+    bytes_per_event: float
+    nrt_mev_s: float
+    peers: list[Speed] = field(default_factory=list[Speed])
+
+    @property
+    def best(self) -> Speed | None:
+        """The fastest peer."""
+        return max((p for p in self.peers if p.mev_s is not None), key=lambda p: p.mev_s or 0, default=None)
+
+    @property
+    def ratio(self) -> float | None:
+        best = self.best
+        return self.nrt_mev_s / best.mev_s if best and best.mev_s else None
+
+    def to_json(self) -> str:
+        """The row with best and ratio, on one line."""
+        best = self.best
+        return json.dumps({**asdict(self), "best_peer": best.name if best else None, "ratio": self.ratio})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A recording to decode: `make(path, real, events)` writes it; real is the folder of real recordings."""
+
+    name: str
+    form: str
+    suffix: str
+    make: Callable[[Path, Path | None, int], None]
+    peers: tuple[str, ...]
+
+
+def _read_all(path: Path) -> Records:
+    slab, parts = np.zeros(SLAB, EVENT), []
+    with formats_.open(path) as recording:
+        while count := recording.read(slab):
+            parts.append(slab[:count].copy())
+    joined = np.zeros(sum(map(len, parts)), EVENT)
+    np.concatenate([part.view(np.uint64) for part in parts], out=joined.view(np.uint64))
+    return joined
+
+
+def _invented(events: int, rate: float) -> Records:
+    """Edges that move over the sensor: runs along rows, in time order, `rate` events per µs."""
+    random = np.random.default_rng(1)
+    out = np.zeros(events, EVENT)
+    run = np.arange(events) // 3
+    out["t"] = (run * (3 / rate)).astype(np.int64)
+    out["y"] = random.integers(0, SHAPE[1], run[-1] + 1)[run]
+    out["x"] = random.integers(0, SHAPE[2] - 3, run[-1] + 1)[run] + np.arange(events) % 3
+    out["p"] = random.integers(0, 2, run[-1] + 1)[run]
+    return out
+
+
+def _scene(real: Path | None) -> Records:
+    """About a million events of a sparse scene, from time 0."""
+    events = _read_all(real / "faery_gen4.dat") if real else _invented(1_000_000, 0.1)
+    events["t"] -= events["t"][0]
+    return events
+
+
+def _repeated(scene: Records, events: int) -> Iterator[Records]:
+    """The scene again and again, later each time, until there are as many events."""
+    span = int(scene["t"][-1]) + 10
+    for _ in range(-(-events // len(scene))):
+        yield scene
+        scene["t"] += span
+
+
+def _written(form: str, **options: str) -> Callable[[Path, Path | None, int], None]:
+    def make(path: Path, real: Path | None, events: int) -> None:
+        scene, shape = _scene(real), SHAPE
+        if form == "aedat2":  # a DAVIS346 is the largest sensor its addresses are used for
+            shape = (2, 260, 346)
+            scene["x"] %= 346
+            scene["y"] %= 260
+        with formats_.create(path, form, shape, **options) as writer:
+            for part in _repeated(scene, events):
+                writer.write(part)
+
+    return make
+
+
+def _tiled(
+    path: Path, header: bytes, words: NDArray[np.unsignedinteger], count: int, bits: int, times: int
+) -> None:
+    """Repeats words with the TIME_HIGH values, the low `bits` of type 8, moved on each time.
+
+    count: events among the words; times: events wanted.
+    """
+    kind = words >> bits
+    words = words[int(np.argmax(kind == 8)) :]
+    places = np.flatnonzero(words >> bits == 8)
+    high = (words[places] & ((1 << bits) - 1)).astype(np.int64)
+    span = int((high[-1] - high[0]) % (1 << bits)) + 1
+    with path.open("wb") as file:
+        file.write(header)
+        for turn in range(-(-times // count)):
+            words[places] = (8 << bits | (high + turn * span) % (1 << bits)).astype(words.dtype)
+            file.write(words.data)
+
+
+def _tile_file(source: str, form: str, bits: int) -> Callable[[Path, Path | None, int], None]:
+    """The words of a real recording as the camera sent them; without it, of an invented scene."""
+
+    def make(path: Path, real: Path | None, events: int) -> None:
+        if real:
+            original = real / source
+        else:
+            original = path.with_suffix(".small")
+            with formats_.create(original, form, SHAPE) as writer:
+                writer.write(_invented(500_000, 20.0))
+        header, _ = read_header(original)
+        data = original.read_bytes()
+        word = np.dtype("<u2" if bits == 12 else "<u4")
+        body = data[header.length : len(data) - (len(data) - header.length) % word.itemsize]
+        words = np.frombuffer(body, word).copy()
+        _tiled(path, data[: header.length], words, len(_read_all(original)), bits, events)
+
+    return make
+
+
+def _sparse_evt3(path: Path, real: Path | None, events: int) -> None:
+    """EVT3 as a camera sends it from a sparse scene: time and row before nearly every event."""
+    scene = _scene(real)
+    t, rows = scene["t"], np.zeros((len(scene), 4), "<u2")
+    rows[:, 0] = 8 << 12 | (t >> 12 & 0xFFF)
+    rows[:, 1] = 6 << 12 | (t & 0xFFF)
+    rows[:, 2] = scene["y"]
+    rows[:, 3] = 2 << 12 | scene["p"].astype(np.uint16) << 11 | scene["x"]
+    sent = np.ones(rows.shape, bool)
+    together = t[1:] == t[:-1]
+    sent[1:, :2] = ~together[:, None]
+    sent[1:, 2] = ~(together & (scene["y"][1:] == scene["y"][:-1]))
+    _tiled(path, evt_header("3.0", "EVT3", SHAPE, {}), rows[sent], len(scene), 12, events)
+
+
+_EVT3: Final = ("evutils", "expelliarmus", "evt3", "faery", "aestream")
+_AEDAT4: Final = ("dv", "aedat", "faery", "evutils", "aestream")
+CASES: Final = (
+    Case("EVT3 dense", "evt3", ".raw", _tile_file("expelliarmus_evt3_sample.raw", "evt3", 12), _EVT3),
+    Case("EVT3 sparse", "evt3", ".raw", _sparse_evt3, _EVT3),
+    Case(
+        "EVT2", "evt2", ".raw", _tile_file("faery_evt2.raw", "evt2", 28), ("evutils", "expelliarmus", "faery")
+    ),
+    Case("EVT2.1", "evt21", ".raw", _written("evt21", endianness="legacy"), ("evutils",)),
+    Case("DAT", "dat", ".dat", _written("dat"), ("evutils", "expelliarmus", "faery", "evio", "aestream")),
+    Case("AEDAT4 none", "aedat4", ".aedat4", _written("aedat4", compression="none"), _AEDAT4),
+    Case("AEDAT4 lz4", "aedat4", ".aedat4", _written("aedat4", compression="lz4"), _AEDAT4),
+    Case("AEDAT4 zstd", "aedat4", ".aedat4", _written("aedat4", compression="zstd"), _AEDAT4),
+    Case("ES", "es", ".es", _written("es"), ("event_stream", "faery")),
+    Case("AEDAT2", "aedat2", ".aedat", _written("aedat2"), ("evutils", "hand")),
+)
+"""What `nrt bench decode` measures."""
+
+
+class _Peer:
+    """A peer's reader in its own process, asked for one run at a time."""
+
+    def __init__(self, python: str, library: str, mode: str, case: Case, path: Path, events: int) -> None:
+        self.name = f"{library} {mode}"
+        script = Path(__file__).with_name("decode_peers.py")
+        self._process = subprocess.Popen(
+            [python, str(script), library, mode, case.form, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._deadline = threading.Timer(LIMIT_S, self._process.kill)
+        self._deadline.start()
+        self._seconds: list[float] = []
+        self._events = events
+        self._greeting = self._answer()
+
+    def _answer(self) -> dict[str, object]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):  # some readers print on their own account
+                answer: dict[str, object] = json.loads(line)
+                return answer
+        return {"error": "the process ended or ran out of time"}
+
+    def run(self) -> None:
+        """One more timed run."""
+        if "error" in self._greeting:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        answer = self._answer()
+        if "error" in answer:
+            self._greeting = answer
+        else:
+            self._seconds.append(float(str(answer["seconds"])))
+
+    def speed(self) -> Speed:
+        """The median of its runs."""
+        if not self._seconds or "error" in self._greeting:
+            return Speed(self.name, "", None, str(self._greeting.get("error", ""))[:200])
+        found = int(str(self._greeting["events"]))
+        note = "" if found == self._events else f"finds {found} events instead of {self._events}"
+        rate = found / statistics.median(self._seconds) / 1e6
+        return Speed(self.name, str(self._greeting["version"]), rate, note)
+
+    def close(self) -> None:
+        self._deadline.cancel()
+        self._process.kill()
+        self._process.communicate()
+
+
+def _run_nrt(path: Path, slab: Records) -> tuple[int, float]:
+    start, total = time.perf_counter(), 0
+    with formats_.open(path) as recording:
+        while count := recording.read(slab):
+            total += count
+    return total, time.perf_counter() - start
+
+
+def measure(case: Case, peers: str | None, real: Path | None, events: int, repeat: int) -> Row:
+    """Makes the recording of a case and times everybody on it. Raises NrtError where nrt cannot make or read it."""
+    slab = np.zeros(SLAB, EVENT)
+    with tempfile.TemporaryDirectory(prefix="nrt-bench-") as folder, ExitStack() as stack:
+        path = Path(folder) / f"recording{case.suffix}"
+        case.make(path, real, events)
+        total, _ = _run_nrt(path, slab)
+        others: list[_Peer] = []
+        for library in case.peers if peers else ():
+            for mode in ("chunk", "array"):
+                others.append(_Peer(str(peers), library, mode, case, path, total))
+                stack.callback(others[-1].close)
+        seconds: list[float] = []
+        for _ in range(repeat):
+            seconds.append(_run_nrt(path, slab)[1])
+            for other in others:
+                other.run()
+        rate = total / statistics.median(seconds) / 1e6
+        name = case.name if real else f"{case.name} (invented)"
+        return Row(name, total, path.stat().st_size / total, rate, [other.speed() for other in others])
+
+
+def machine() -> str:
+    """The processor and the versions that figures depend on."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+        cpu = next(
+            line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        cpu = platform.processor() or platform.machine()
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "llvmlite")
+    )
+    return f"{cpu}, {platform.system()} {platform.release()}, Python {platform.python_version()}, {versions}"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text, one line each: nrt, the best peer, their ratio, and all peers behind."""
+    lines = [f"{'format':24}{'B/event':>8}{'nrt Mev/s':>11}{'best peer':>30}{'ratio':>8}  all peers, Mev/s"]
+    for row in rows:
+        best, ratio = row.best, row.ratio
+        peer = f"{best.name} {best.mev_s:.0f}" if best and best.mev_s else "-"
+        every = ", ".join(
+            f"{p.name} {p.mev_s:.0f}{'!' if p.note else ''}" if p.mev_s else f"{p.name} fails"
+            for p in row.peers
+        )
+        lines.append(
+            f"{row.case:24}{row.bytes_per_event:8.2f}{row.nrt_mev_s:11.0f}{peer:>30}"
+            f"{f'{ratio:.2f}' if ratio else '-':>8}  {every}"
+        )
+    return "\n".join(lines)
+
+
+def real_recordings() -> Path | None:
+    """The folder of real recordings beside a checkout, if it is there."""
+    folder = Path(__file__).parents[2].parent / "shared" / "data" / "events"
+    return folder if folder.is_dir() else None
+
+
+def main(
+    peers: str | None = None, formats: Sequence[str] = (), events: int = 20_000_000, repeat: int = 5
+) -> list[Row]:
+    """Measures the cases whose name starts with one of `formats` (all without any); prints as it goes.
+
+    peers: path of a Python that has the other projects' readers installed; None measures nrt alone.
+    Raises NotFound for a format that no case has.
+    """
+    chosen = [c for c in CASES if not formats or any(c.name.lower().startswith(f.lower()) for f in formats)]
+    if not chosen:
+        names = [case.name for case in CASES]
+        raise NotFound(", ".join(formats), f"no such case; there is {', '.join(names)}", names)
+    print(machine())
+    rows: list[Row] = []
+    for case in chosen:
+        try:
+            rows.append(measure(case, peers, real_recordings(), events, repeat))
+        except (NrtError, ImportError, AttributeError) as error:
+            print(f"{case.name}: {error}", file=sys.stderr)
+            continue
+        print(table(rows[-1:]).split("\n", 1)[1] if len(rows) > 1 else table(rows), flush=True)
+    return rows
