@@ -48,12 +48,12 @@ def shapes(flat: Flat) -> Shapes:
             else:
                 found[name] = _population(name, own.get(name), arriving)
         if len(found) == before:  # a loop, or neurons that nothing drives: their own shape must do
-            name = next((n for n in waiting if own.get(n) is not None), None)
-            if name is None:
+            loose = [(n, shape) for n in waiting if (shape := own.get(n)) is not None]
+            if not loose:
                 raise ConfigError(
                     f"nothing arrives at '{waiting[0]}' from the Input; check the graph's edges"
                 )
-            found[name] = own[name] or ()
+            found[loose[0][0]] = loose[0][1]
         waiting = [n for n in waiting if n not in found]
     total = sum(prod(shape) for shape in found.values())
     if total > MAX_SIZE:
