@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import importlib
 import json as json_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,3 +25,43 @@ def session(
 
     result = asyncio.run(measure(seconds))
     print(json_module.dumps(result.to_dict(), indent=2) if json else str(result))
+
+
+@app.command()
+def engine(
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Folder of C++ yardsticks (ev2.cpp, b_ev.cpp, gen.py); needs torch and g++."),
+    ] = None,
+    scratch: Annotated[Path | None, typer.Option(help="Where to build them, kept for the next time.")] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Repetitions; medians are printed.")] = 15,
+    json: Json = False,
+) -> None:
+    """The cpu: engine on a convolutional and a recurrent net, as a ratio to a C++ engine written for each."""
+    bench = importlib.import_module("nrt_sim.bench")
+    rows = bench.engine(against, repeat, scratch)
+    if json:
+        print(json_module.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+    else:
+        from nrt.report import host
+
+        machine = host()
+        print(f"{machine['cpu']}, one core, Python {machine['python']}")
+        print(bench.table(rows))
+
+
+@app.command()
+def decode(
+    formats: Annotated[
+        list[str] | None, typer.Argument(help="Cases whose name starts so; all without any.")
+    ] = None,
+    peers: Annotated[
+        str | None, typer.Option(help="A Python that has other projects' readers installed.")
+    ] = None,
+    events: Annotated[int, typer.Option(min=100_000, help="Events per recording.")] = 20_000_000,
+    repeat: Annotated[int, typer.Option(min=1, help="Repetitions; medians are printed.")] = 5,
+) -> None:
+    """Reading recordings, beside the fastest readers of other projects on the same files."""
+    from nrt.bench.decode import main
+
+    main(peers, formats or (), events, repeat)
