@@ -146,6 +146,7 @@ class _Lowering:
     def network(self, name: str) -> Network:
         constants = self._constants()
         paths = self._paths()
+        self._note_unreached(paths)
         aliases = self._aliases(paths, constants)
         paths = [p for p in paths if p.end not in aliases]
         links = [Link(p.source, p.end, p.delay) for p in paths]
@@ -269,6 +270,15 @@ class _Lowering:
     def _note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+    def _note_unreached(self, paths: list[_Path]) -> None:
+        """Populations that no signal from the Input reaches: legal, since v_leak may drive them."""
+        reached = set(self.flat.of_type("Input"))
+        while grown := {p.end for p in paths if p.source in reached} - reached:
+            reached |= grown
+        for name in self.flat.nodes:
+            if self._is_population(name) and name not in reached:
+                self._note(f"nothing reaches '{name}' from the Input")
 
     def _aliases(self, paths: list[_Path], constants: Mapping[str, Array]) -> dict[str, str]:
         """The Outputs that are just another name of the one population of neurons that feeds them."""

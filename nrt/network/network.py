@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from nrt.network.encoding import Encoding
 from nrt.network.neuron import Neuron
 from nrt.network.operators import Array, Operator
 from nrt.network.semantics import Semantics
+
+if TYPE_CHECKING:
+    from nrt.network.nir import NIRGraph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +121,20 @@ class Network:
         from nrt.network.lower import load  # h5py is loaded only when a file is read
 
         return load(path, like, dt, encoding, **overrides)
+
+    @classmethod
+    def from_nir(
+        cls,
+        graph: NIRGraph,
+        like: str | None = None,
+        dt: int | str | None = None,
+        encoding: Encoding | None = None,
+        **overrides: object,
+    ) -> Network:
+        """The network in an object of the nir package; see `nrt.network.lower.from_nir`."""
+        from nrt.network.lower import from_nir
+
+        return from_nir(graph, like, dt, encoding, **overrides)
 
     def __getitem__(self, name: str) -> Population:
         for population in self.populations:

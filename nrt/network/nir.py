@@ -194,7 +194,7 @@ def _from_dict(name: str, data: Mapping[str, Any], depth: int) -> Graph:
     if data.get("type") != "NIRGraph":
         raise ConfigError(f"{name} is a {data.get('type')} node and no graph")
     nodes: dict[str, Node | Graph] = {}
-    for key, item in data["nodes"].items():
+    for key, item in dict(data.get("nodes", {})).items():
         if item.get("type") == "NIRGraph":
             nodes[key] = _from_dict(key, item, depth + 1)
         else:
@@ -204,4 +204,4 @@ def _from_dict(name: str, data: Mapping[str, Any], depth: int) -> Graph:
                 if k not in ("type", "metadata") and v is not None and not isinstance(v, Mapping)
             }
             nodes[key] = Node(str(item.get("type")), values)
-    return Graph(nodes, _pairs(name, list(data["edges"])))
+    return Graph(nodes, _pairs(name, list(data.get("edges", ()))))

@@ -48,12 +48,14 @@ def shapes(flat: Flat) -> Shapes:
             else:
                 found[name] = _population(name, own.get(name), arriving)
         if len(found) == before:  # a loop, or neurons that nothing drives: their own shape must do
-            loose = [(n, shape) for n in waiting if (shape := own.get(n)) is not None]
-            if not loose:
+            loose = next(
+                (n for n in waiting if own.get(n) is not None), next((n for n in waiting if n in own), None)
+            )
+            if loose is None:
                 raise ConfigError(
                     f"nothing arrives at '{waiting[0]}' from the Input; check the graph's edges"
                 )
-            found[loose[0][0]] = loose[0][1]
+            found[loose] = own[loose] or (1,)
         waiting = [n for n in waiting if n not in found]
     total = sum(prod(shape) for shape in found.values())
     if total > MAX_SIZE:

@@ -172,10 +172,11 @@ def test_nengo(values: dict[str, float], seed: int) -> None:
     """nengo has no import; the neuron is set up as the NIR paper's notebook does."""
     nengo: Any = pytest.importorskip("nengo")
     frames, weights, bias = _drive(seed)
-    currents = frames @ weights.T + bias
+    currents: Array = frames @ weights.T + bias
 
     def current(t: float) -> Array:
-        return currents[min(STEPS - 1, round(t / DT) - 1)]
+        now: Array = currents[min(STEPS - 1, round(t / DT) - 1)]
+        return now
 
     with nengo.Network() as model:
         drive = nengo.Node(current)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +268,13 @@ def test_a_loop_without_a_neuron_is_refused() -> None:
         from_nir(graph(nodes, edges))
 
 
+def test_a_population_that_its_leak_alone_drives_is_noted() -> None:
+    nodes = ends() | {"n": lif(), "alone": lif(v_leak=2.0)}
+    network = from_nir(graph(nodes, [("input", "n"), ("alone", "n"), ("n", "output")], check=False), dt=1000)
+    assert links(network) == [("input", "n", 0), ("alone", "n", 0)]
+    assert network.notes == ("nothing reaches 'alone' from the Input",)
+
+
 def test_two_inputs_are_refused() -> None:
     nodes = ends() | {"second": source(1), "n": lif()}
     with pytest.raises(Unsupported, match=r"2 Input nodes \(input, second\)"):
@@ -338,6 +347,11 @@ def test_a_small_file_cannot_make_a_large_network() -> None:
     made = chain(*nodes, lif(()), inputs=(1, 9, 9), outputs=(1,), check=False)
     with pytest.raises(Unsupported, match="too large a network"):
         from_nir(made)
+
+
+def test_importing_networks_does_not_import_h5py() -> None:
+    code = "import sys, nrt.network, nrt.network.presets; sys.exit('h5py' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_an_input_without_dimensions_is_one_neuron() -> None:
