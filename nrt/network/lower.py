@@ -151,6 +151,7 @@ class _Lowering:
         paths = [p for p in paths if p.end not in aliases]
         links = [Link(p.source, p.end, p.delay) for p in paths]
         names = [n for n in self.flat.nodes if self._is_population(n) and n not in aliases]
+        names.sort(key=lambda n: self.flat.nodes[n].type != "Input")  # stable: the Input first
         back = closing(names, links)
         order = ordered(names, links, back)
         place = {n: k for k, n in enumerate(order)}
