@@ -15,6 +15,7 @@ into BadRecording.
 
 from __future__ import annotations
 
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from nrt.errors import BadRecording
 from nrt.formats.base import TRIGGER, Recording
 from nrt.formats.hdf5_layouts import Columns, Matrix, Rows, Table, Unreadable
+from nrt.formats.hdf5_unclosed import open_file
 from nrt.formats.hdf5_writer import FORMAT_NAME, Hdf5Writer, PropheseeHdf5Writer
 from nrt.packet import Records
 
@@ -37,13 +39,13 @@ _FAILURES: Final = (OSError, RuntimeError, KeyError, ValueError, TypeError, Memo
 def open_hdf5(path: Path) -> Hdf5Recording:
     """Opens an HDF5 recording of any known layout. Raises BadRecording."""
     try:
-        file = h5py.File(path, "r", libver="latest", swmr=True)
+        file, beneath = open_file(path)
     except _FAILURES as error:
         raise BadRecording(path, 0, f"HDF5 cannot open it: {_sentence(error)}") from error
     try:
-        return Hdf5Recording(path, file)
+        return Hdf5Recording(path, file, beneath)
     except _FAILURES as error:
-        file.close()
+        _close(file, beneath)
         raise BadRecording(path, 0, _sentence(error)) from error
 
 
@@ -52,10 +54,10 @@ class Hdf5Recording(Recording):
 
     has_triggers = True
 
-    def __init__(self, path: Path, file: h5py.File) -> None:
-        """Takes `file` over. Raises Unreadable, or what h5py raises."""
+    def __init__(self, path: Path, file: h5py.File, beneath: FileIO | None = None) -> None:
+        """Takes both over. Raises Unreadable, or what h5py raises."""
         self.path = path
-        self._file = file
+        self._file, self._beneath = file, beneath
         self._at = self._last = 0
         self.format, self._rows = _find(file)
         self.shape = _shape(file)
@@ -93,7 +95,13 @@ class Hdf5Recording(Recording):
         return self._has_spikes
 
     def close(self) -> None:
-        self._file.close()
+        _close(self._file, self._beneath)
+
+
+def _close(file: h5py.File, beneath: FileIO | None) -> None:
+    file.close()
+    if beneath is not None:
+        beneath.close()
 
 
 def _sentence(error: BaseException) -> str:

@@ -148,7 +148,10 @@ def test_a_file_that_ends_inside_a_record_is_damaged_there(tmp_path: Path) -> No
 
 def test_every_truncation_of_the_events_gives_the_first_of_them(tmp_path: Path) -> None:
     check_truncations(
-        Aedat2Recording, recording(tmp_path / "a.aedat", "DAVIS240C", DAVIS).read_bytes(), DAVIS_ROWS, tmp_path / "b"
+        Aedat2Recording,
+        recording(tmp_path / "a.aedat", "DAVIS240C", DAVIS).read_bytes(),
+        DAVIS_ROWS,
+        tmp_path / "b",
     )
 
 

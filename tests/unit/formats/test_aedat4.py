@@ -48,7 +48,9 @@ def flatbuffer(identifier: bytes, vtable: list[int], table: bytes, rest: bytes) 
 def header(compression: int, xml: bytes, table: int = -1) -> bytes:
     # fields of the table after its own 4 bytes: compression, offset of the text, position of the data table
     content = struct.pack("<iIq", compression, 12, table)
-    return b"#!AER-DAT4.0\r\n" + flatbuffer(b"IOHE", [4, 12, 8], content, struct.pack("<I", len(xml)) + xml + b"\0")
+    return b"#!AER-DAT4.0\r\n" + flatbuffer(
+        b"IOHE", [4, 12, 8], content, struct.pack("<I", len(xml)) + xml + b"\0"
+    )
 
 
 def evts(*values: tuple[int, int, int, int]) -> bytes:
@@ -176,7 +178,9 @@ def test_the_writer_refuses_what_the_format_cannot_hold(tmp_path: Path) -> None:
         writer.write(events((1, 320, 3, 1)))
 
 
-@pytest.mark.parametrize("bomb", [lz4.frame.compress(bytes(MOST + 1)), lz4.frame.compress(bytes(MOST * 2), store_size=False)])
+@pytest.mark.parametrize(
+    "bomb", [lz4.frame.compress(bytes(MOST + 1)), lz4.frame.compress(bytes(MOST * 2), store_size=False)]
+)
 def test_an_lz4_packet_that_unpacks_without_end_is_damage(tmp_path: Path, bomb: bytes) -> None:
     _check_bomb(tmp_path / "a.aedat4", 1, bomb)
 
@@ -245,7 +249,9 @@ def test_a_packet_that_claims_more_than_the_file_holds_is_damage(tmp_path: Path)
 
 @pytest.mark.parametrize("compression", [0, 1, 3])
 def test_every_truncation_gives_the_first_events(tmp_path: Path, compression: int) -> None:
-    check_truncations(Aedat4Recording, header(compression, TWO) + body(compression), ROWS, tmp_path / "a.aedat4")
+    check_truncations(
+        Aedat4Recording, header(compression, TWO) + body(compression), ROWS, tmp_path / "a.aedat4"
+    )
 
 
 @FUZZ

@@ -77,7 +77,18 @@ def test_numpy_reads_what_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["1,2,3", "1,2,3,4", "1,2,3,1,5", "1,2,x,1", "1,2.5,3,1", "1,70000,3,1", "1,-1,3,1", "", "1e30,2,3,1", "1,2,,1"],
+    [
+        "1,2,3",
+        "1,2,3,4",
+        "1,2,3,1,5",
+        "1,2,x,1",
+        "1,2.5,3,1",
+        "1,70000,3,1",
+        "1,-1,3,1",
+        "",
+        "1e30,2,3,1",
+        "1,2,,1",
+    ],
 )
 def test_a_bad_line_is_damage_at_its_first_byte(tmp_path: Path, line: str) -> None:
     path = tmp_path / "a.csv"
@@ -114,7 +125,11 @@ def test_the_writer_refuses_events_off_the_sensor(tmp_path: Path) -> None:
 
 
 @FUZZ
-@given(lines=st.lists(st.tuples(st.integers(-(10**17), 10**17), st.integers(0, 65535), st.integers(0, 1)), max_size=50))
+@given(
+    lines=st.lists(
+        st.tuples(st.integers(-(10**17), 10**17), st.integers(0, 65535), st.integers(0, 1)), max_size=50
+    )
+)
 def test_numbers_survive_the_way_through_text(tmp_path: Path, lines: list[tuple[int, int, int]]) -> None:
     path = tmp_path / "a.csv"
     text = "".join(f"{p};{x};{x};{t}\n" for t, x, p in lines)

@@ -103,7 +103,9 @@ def test_a_flushed_recording_is_readable_though_never_closed(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("event", [(0, 320, 0, 1), (0, 0, 240, 1), (-1, 0, 0, 1)])
-def test_the_writer_refuses_what_the_format_cannot_hold(tmp_path: Path, event: tuple[int, int, int, int]) -> None:
+def test_the_writer_refuses_what_the_format_cannot_hold(
+    tmp_path: Path, event: tuple[int, int, int, int]
+) -> None:
     with EsWriter(tmp_path / "a.es", SHAPE) as writer, pytest.raises(ConfigError):
         writer.write(events(event))
 

@@ -94,5 +94,3 @@ def test_bytes_of_no_format_are_refused_with_one_sentence(tmp_path: Path) -> Non
     path.write_bytes(b"\x00\x01\x02 nothing that is known")
     with pytest.raises(BadRecording, match="none of the known formats"):
         table.open(path)
-
-
