@@ -21,6 +21,7 @@ from nrt_sim.cpu.vector import (
     Tile,
     above,
     add,
+    append,
     choose,
     differs,
     divide,
@@ -64,20 +65,10 @@ _BINARY = program.BINARY
 
 
 @inline
-def _append(ids: Ids, end: int, block: int, fired: int) -> int:
-    """Appends the lanes `fired` of `block` to a list; returns its new end."""
-    while fired != 0:
-        put(ids, end, np.int32(block * LANES + lowest_bit(fired)))
-        fired &= fired - np.uint64(1)
-        end += 1
-    return end
-
-
-@inline
 def _append_values(
     ids: Ids, values: Floats, end: int, values_end: int, block: int, fired: int, s: Tile
 ) -> int:
-    """As `_append`, with the values of the lanes too; `values` has room for a whole block."""
+    """Appends the lanes `fired` of `block` to a list, with the values of the lanes too; `values` has room for a whole block."""
     store_tile(values, values_end, 0, s)  # lane k moves to its rank, which is at most k
     rank = 0
     while fired != 0:
@@ -90,7 +81,9 @@ def _append_values(
 
 
 @bare
-def relay(node: Row, ids: Ids, at: int, values: Floats, values_at: int, state: Floats, bits: Bits, table: Table) -> int:
+def relay(
+    node: Row, ids: Ids, at: int, values: Floats, values_at: int, state: Floats, bits: Bits, table: Table
+) -> int:
     """Lists and clears the sums that are not zero; returns how many."""
     end = at
     sums, valid, touched = node.current, node.valid, node.touched
@@ -129,8 +122,19 @@ def lazy(
     v_min = splat(weights[node.v_min])
     decay = splat(weights[node.decay])
     zero = zeros_like(decay)
-    currents, membranes, touched, since, lanes = node.current, node.membrane, node.touched, node.last, node.valid
-    strict, floored, hard, soft = node.strict != 0, node.floored != 0, node.reset == _HARD, node.reset == _SOFT
+    currents, membranes, touched, since, lanes = (
+        node.current,
+        node.membrane,
+        node.touched,
+        node.last,
+        node.valid,
+    )
+    strict, floored, hard, soft = (
+        node.strict != 0,
+        node.floored != 0,
+        node.reset == _HARD,
+        node.reset == _SOFT,
+    )
     powers, longest = node.powers, node.powers_count
     for word in range(node.words):
         left = get(bits, touched + word)
@@ -157,7 +161,7 @@ def lazy(
             elif soft:
                 v = choose(fired, subtract(v, threshold), v)
             store_tile(state, membranes + lane, 0, v)
-            end = _append(ids, end, block, fired)
+            end = append(ids, end, lane, fired)
             if not hard and fired != 0:  # what is left may fire again without input
                 ahead = multiply(decay, v)
                 if valid & (above(ahead, threshold) if strict else not_below(ahead, threshold)):
@@ -280,7 +284,7 @@ def dense(
             output = v if node.spike_kind == _NONE else s
             fired = valid & differs(output, zero)
             if node.values_step == 0:
-                end = _append(ids, end, block, fired)
+                end = append(ids, end, lane, fired)
             else:
                 end = _append_values(ids, values, end, values_at + end - at, block, fired, output)
     return end - at

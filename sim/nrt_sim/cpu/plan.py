@@ -210,9 +210,11 @@ class _Planner:
         table = np.full((source.floats >> shift, program.ENTRY), -1, np.int64)
         chosen = (slice(None, None, 1 << shift),)
         at = source.places().reshape(source.volume)[chosen] >> shift
-        channel = np.arange(channels)[:, None, None]
+        row = placed.phase * channels + np.arange(channels)[:, None, None]
+        alike = bool(np.all(placed.place == 0)) and bool(np.all(ways == ways[0]))
+        whole = alike and np.array_equal(row.reshape(-1), source.places())
         table[at, program.PLACE] = placed.place[chosen]
-        table[at, program.WEIGHTS] = ((placed.phase * channels + channel) * step)[chosen]
+        table[at, program.WEIGHTS] = (row * step)[chosen]
         table[at, program.FAN] = volume_ways[chosen]
         return {
             "kind": program.PATCH,
@@ -227,6 +229,7 @@ class _Planner:
             "segment_step": placed.segment_step,
             "run": run,
             "vectors": vectors,
+            "whole": int(ways[0]) if whole else 0,
         }
 
     def _node(self, index: int, node: _Node) -> dict[str, int]:

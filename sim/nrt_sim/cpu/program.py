@@ -110,6 +110,7 @@ STAGE: Final = _record(
     "run",  # numbers of a segment that count
     "vectors",  # blocks of a segment, zeros included
     "synops",  # offset in counts
+    "whole",  # synapses of every source neuron, where all are alike and index i has row i of the weights; else 0
 )
 
 WATCH: Final = _record(

@@ -21,7 +21,21 @@ Floats = NDArray[Any]
 Ints = NDArray[np.int64]
 Bits = NDArray[np.uint64]
 
-SHAPES: Final = ((1, 1), (1, 2), (1, 3), (1, 4), (1, 6), (1, 8), (1, 16), (2, 1), (2, 2), (2, 4), (3, 1), (3, 3), (3, 6))
+SHAPES: Final = (
+    (1, 1),
+    (1, 2),
+    (1, 3),
+    (1, 4),
+    (1, 6),
+    (1, 8),
+    (1, 16),
+    (2, 1),
+    (2, 2),
+    (2, 4),
+    (3, 1),
+    (3, 3),
+    (3, 6),
+)
 """(rows, blocks) of the tiles that kernels are compiled for; several rows only where they make up the patch."""
 
 
@@ -68,6 +82,8 @@ def aim(
     runs: Ints,
 ) -> tuple[int, int]:
     """Writes each spike's place, weights and value, and where runs begin; returns runs and synapses reached."""
+    if stage.whole != 0:
+        return _aim_whole(stage, listed, count, ids, values, values_at, values_step, places, rows, factors, runs)
     entries, weights, weights_step = stage.table, stage.weights, stage.weights_step
     shift, low = stage.shift, (1 << stage.shift) - 1
     used, found, synops, before = 0, 0, 0, -1
@@ -88,6 +104,31 @@ def aim(
         used += 1
     put(runs, found, used)
     return found, synops
+
+
+@inline
+def _aim_whole(
+    stage: Row,
+    listed: int,
+    count: int,
+    ids: NDArray[np.int32],
+    values: Floats,
+    values_at: int,
+    values_step: int,
+    places: Ints,
+    rows: Ints,
+    factors: Floats,
+    runs: Ints,
+) -> tuple[int, int]:
+    """As `aim`, where every spike adds its row of weights to all of the target."""
+    weights, step = stage.weights, stage.weights_step
+    for k in range(count):
+        put(rows, k, weights + np.int64(get(ids, listed + k)) * step)
+        put(factors, k, get(values, values_at + k * values_step))
+    put(places, 0, 0)
+    put(runs, 0, 0)
+    put(runs, 1, count)
+    return 1, count * stage.whole
 
 
 def _patches(height: int, blocks: int) -> Any:

@@ -244,6 +244,4 @@ def _absorb(stage: Stage, factor: Array) -> Stage | None:
 def _as_conv(pool: Pool, channels: int) -> Conv:
     """An overlapping or padded pool is a convolution of each channel with equal weights."""
     share = pool.kernel[0] * pool.kernel[1] if pool.kind == "average" else 1
-    return Conv(
-        np.full((channels, 1, *pool.kernel), 1.0 / share), pool.stride, pool.padding, groups=channels
-    )
+    return Conv(np.full((channels, 1, *pool.kernel), 1.0 / share), pool.stride, pool.padding, groups=channels)
