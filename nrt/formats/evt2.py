@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.formats.prophesee import EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
-from nrt.formats.words import LANES, Events, all_cd, next_time, put, put_evt2, word32
+from nrt.formats.words import LANES, Events, next_time, put, put_evt2, word32
 from nrt.jit import jit
 
 _SYNCED, _TRIGGERS, _TIME = range(3)
@@ -40,24 +40,25 @@ def _decode(
             state[_SYNCED] = 1
             state[_TIME] = (word32(source, i) & 0xFFFFFFF) << 6
     time, found = state[_TIME], state[_TRIGGERS]
-    while i < size and n <= len(out) - LANES and found <= len(triggers) - LANES:
-        if i + LANES <= size and all_cd(source, i):
-            put_evt2(source, i, slab, n, time)
-            i += LANES
-            n += LANES
-            continue
-        for k in range(i, min(size, i + LANES)):
-            word = word32(source, k)
-            kind = word >> 28
-            t = time | ((word >> 22) & 0x3F)
-            # stored in any case and kept only if it is an event: a store is cheaper than a wrong guess
-            put(slab, n, t, ((word >> 11) & 0x7FF) | (word & 0x7FF) << 16 | (kind & 1) << 32)
-            n += int(kind < 2)
-            i = k + 1
-            time = next_time(time, (word & 0xFFFFFFF) << 6, kind == 8)
-            if kind == 10:
-                put(trigger_slab, found, t, ((word >> 8) & 0x1F) | (word & 1) << 32)
-                found += 1
+    while i < size and n <= len(out) - LANES and found < len(triggers):
+        if i + LANES <= size:
+            count = put_evt2(source, i, slab, n, time)
+            i += count
+            n += count
+            if count == LANES:
+                continue
+        word = word32(source, i)
+        i += 1
+        kind = word >> 28
+        t = time | ((word >> 22) & 0x3F)
+        if kind == 8:
+            time = next_time(time, (word & 0xFFFFFFF) << 6)
+        elif kind < 2:
+            put(slab, n, t, ((word >> 11) & 0x7FF) | (word & 0x7FF) << 16 | kind << 32)
+            n += 1
+        elif kind == 10:
+            put(trigger_slab, found, t, ((word >> 8) & 0x1F) | (word & 1) << 32)
+            found += 1
     state[_TIME], state[_TRIGGERS] = time, found
     return i, n
 

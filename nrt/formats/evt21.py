@@ -24,7 +24,17 @@ from numpy.typing import NDArray
 
 from nrt.errors import ConfigError
 from nrt.formats.prophesee import ByteOrder, EvtDecoder, EvtRecording, EvtWriter, evt_header, read_header
-from nrt.formats.words import BITS, Events, next_time, pick, put, put_bits, trailing_zeros, word32
+from nrt.formats.words import (
+    BITS,
+    LANES,
+    Events,
+    next_time,
+    put,
+    put_bits,
+    put_evt21,
+    trailing_zeros,
+    word32,
+)
 from nrt.jit import jit
 
 _SYNCED, _TRIGGERS, _TIME = range(3)
@@ -55,31 +65,30 @@ def _decode(
             state[_SYNCED] = 1
             state[_TIME] = (word32(raw, i + upper) & 0xFFFFFFF) << 6
     time, found = state[_TIME], state[_TRIGGERS]
-    while i < size and len(out) - n >= 2 * _ROOM and found < len(triggers):
-        # so many words cannot overfill the slab, which spares the inner loop that test
-        stop = min(size, i + 2 * ((len(out) - n) // _ROOM - 1))
-        while i < stop:
-            high, valid = word32(raw, i + upper), word32(raw, i + 1 - upper)
-            i += 2
-            kind = high >> 28
-            valid = pick(kind < 2, valid, 0)
-            t = time | ((high >> 22) & 0x3F)
-            xyp = ((high >> 11) & 0x7FF) | (high & 0x7FF) << 16 | (kind & 1) << 32
-            if valid & (valid - 1):
-                n = put_bits(slab, n, t, xyp, valid & 0xFF, table)
-                n = put_bits(slab, n, t, xyp + 8, (valid >> 8) & 0xFF, table)
-                n = put_bits(slab, n, t, xyp + 16, (valid >> 16) & 0xFF, table)
-                n = put_bits(slab, n, t, xyp + 24, valid >> 24, table)
-            else:
-                # stored in any case and kept only if there is one: a store is cheaper than a wrong guess
-                put(slab, n, t, xyp + trailing_zeros(valid))
-                n += int(valid != 0)
-            time = next_time(time, (high & 0xFFFFFFF) << 6, kind == 8)
-            if kind == 10:
-                put(trigger_slab, found, t, ((high >> 8) & 0x1F) | (high & 1) << 32)
-                found += 1
-                if found == len(triggers):
-                    break
+    while i < size and len(out) - n >= _ROOM and found < len(triggers):
+        high, valid = word32(raw, i + upper), word32(raw, i + 1 - upper)
+        kind = high >> 28
+        t = time | ((high >> 22) & 0x3F)
+        xyp = ((high >> 11) & 0x7FF) | (high & 0x7FF) << 16 | (kind & 1) << 32
+        if kind < 2 and valid & (valid - 1):
+            n = put_bits(slab, n, t, xyp, valid & 0xFF, table)
+            n = put_bits(slab, n, t, xyp + 8, (valid >> 8) & 0xFF, table)
+            n = put_bits(slab, n, t, xyp + 16, (valid >> 16) & 0xFF, table)
+            n = put_bits(slab, n, t, xyp + 24, valid >> 24, table)
+        elif kind < 2 and valid:
+            if i + 2 * LANES <= size:
+                count = put_evt21(raw, i >> 1, 32 - 32 * upper, slab, n, time)
+                n += count
+                i += 2 * count
+                continue
+            put(slab, n, t, xyp + trailing_zeros(valid))
+            n += 1
+        elif kind == 8:
+            time = next_time(time, (high & 0xFFFFFFF) << 6)
+        elif kind == 10:
+            put(trigger_slab, found, t, ((high >> 8) & 0x1F) | (high & 1) << 32)
+            found += 1
+        i += 2
     state[_TIME], state[_TRIGGERS] = time, found
     return i, n
 

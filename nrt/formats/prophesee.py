@@ -206,7 +206,7 @@ class EvtDecoder(Decoder):
     words: ClassVar[np.dtype[Any]]
     """Type of the array that the kernel takes."""
 
-    TRIGGER_ROOM: ClassVar[int] = 16
+    TRIGGER_ROOM: ClassVar[int] = 1
     """Places for triggers below which a kernel may stop."""
 
     UNTIMED: ClassVar[int] = 1 << 16

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from llvmlite import ir
 from numba import extending
-from numba.core import types
+from numba.core import cgutils, types
 from numpy.typing import NDArray
 
 from nrt.jit import inline, jit
@@ -143,20 +143,46 @@ def _put_bits(builder: Any, slab: Any, n: Any, t: Any, xyp: Any, bits: Any, tabl
     return builder.add(n, builder.ctpop(bits))
 
 
-@_emitted(types.void)
-def _put_evt2(builder: Any, raw: Any, i: Any, slab: Any, n: Any, time: Any) -> None:
-    found = builder.zext(_load(builder, raw, i, 4, _I32, LANES), _vector(_I64, LANES))
+def _leading(builder: Any, mask: Any, lanes: int) -> Any:
+    """How many lanes are true before the first that is not."""
+    bits = builder.zext(builder.bitcast(mask, ir.IntType(lanes)), _I64)
+    return builder.cttz(builder.not_(bits), ir.Constant(_I1, 0))
+
+
+@_emitted(types.int64)
+def _put_evt2(builder: Any, raw: Any, i: Any, slab: Any, n: Any, time: Any) -> Any:
+    words = _load(builder, raw, i, 4, _I32, LANES)
+    found = builder.zext(words, _vector(_I64, LANES))
     low = builder.lshr(found, _constant(_I64, LANES, 22))
     t = builder.add(builder.and_(low, _constant(_I64, LANES, 0x3F)), _splat(builder, time, LANES))
     _store_rows(builder, slab, n, t, _fields(builder, found, (11, 0x7FF), (0, 0x7FF), 28), LANES)
+    is_cd = builder.icmp_unsigned("<", words, _constant(_I32, LANES, 2 << 28))
+    return _leading(builder, is_cd, LANES)
 
 
-@_emitted(types.boolean)
-def _all_cd(builder: Any, raw: Any, i: Any) -> Any:
-    found = _load(builder, raw, i, 4, _I32, LANES)
-    mask = builder.icmp_unsigned("<", found, _constant(_I32, LANES, 2 << 28))
-    mask = builder.bitcast(mask, ir.IntType(LANES))
-    return builder.icmp_unsigned("==", mask, ir.Constant(ir.IntType(LANES), -1))
+@_emitted(types.int64)
+def _put_evt21(builder: Any, raw: Any, i: Any, turn: Any, slab: Any, n: Any, time: Any) -> Any:
+    stored = _load(builder, raw, i, 8, _I64, LANES)
+    back = _splat(builder, builder.sub(ir.Constant(_I64, 64), turn), LANES)
+    # both byte orders as one: turned by 32 bits, or by none (shifts by 64 are undefined, so those are masked)
+    left = builder.shl(stored, _splat(builder, turn, LANES))
+    right = builder.lshr(stored, builder.and_(back, _constant(_I64, LANES, 63)))
+    words = builder.or_(left, right)
+    bits = builder.and_(words, _constant(_I64, LANES, 0xFFFFFFFF))
+    lower = builder.sub(bits, _constant(_I64, LANES, 1))
+    several = builder.and_(bits, lower)
+    zero = _constant(_I64, LANES, 0)
+    lone = builder.and_(builder.icmp_signed("==", several, zero), builder.icmp_signed("!=", bits, zero))
+    is_cd = builder.icmp_unsigned("<", words, _constant(_I64, LANES, 2 << 60))
+    low = builder.and_(builder.lshr(words, _constant(_I64, LANES, 54)), _constant(_I64, LANES, 0x3F))
+    t = builder.add(low, _splat(builder, time, LANES))
+    # of a power of two less one, the number of bits is the place of the bit
+    kind = ir.FunctionType(lower.type, [lower.type])
+    count = cgutils.get_or_insert_function(builder.module, kind, f"llvm.ctpop.v{LANES}i64")
+    xyp = _fields(builder, words, (43, 0x7FF), (32, 0x7FF), 60)
+    xyp = builder.add(xyp, builder.call(count, [lower]))
+    _store_rows(builder, slab, n, t, xyp, LANES)
+    return _leading(builder, builder.and_(is_cd, lone), LANES)
 
 
 @_emitted(types.void)
@@ -185,13 +211,6 @@ def _equals(builder: Any, raw: Any, i: Any, value: Any, mask: Any) -> Any:
     found = _load(builder, raw, i, 2, _I16, BLOCK)
     wanted, under = (_splat(builder, builder.trunc(x, _I16), BLOCK) for x in (value, mask))
     return builder.bitcast(builder.icmp_unsigned("==", builder.and_(found, under), wanted), _I64)
-
-
-@_emitted(types.int64)
-def _pick(builder: Any, condition: Any, yes: Any, no: Any) -> Any:
-    chosen = builder.select(builder.icmp_signed("!=", condition, ir.Constant(_I64, 0)), yes, no)
-    chosen.set_metadata("unpredictable", builder.module.add_metadata([]))
-    return chosen
 
 
 @_emitted(types.int64)
@@ -225,11 +244,14 @@ put_bits: Callable[[int, int, int, int, int, int], int] = _put_bits
 
 Without a branch: it always stores eight events and the caller keeps the first of them. table: address of `BITS`."""
 
-all_cd: Callable[[int, int], bool] = _all_cd
-"""all_cd(raw, i): whether the LANES EVT2 words from i on are all CD events."""
+put_evt2: Callable[[int, int, int, int, int], int] = _put_evt2
+"""put_evt2(raw, i, slab, n, time): at most LANES EVT2 CD words from i on, up to the first other word; their number.
 
-put_evt2: Callable[[int, int, int, int, int], None] = _put_evt2
-"""put_evt2(raw, i, slab, n, time): LANES EVT2 CD words from i on, all on top of one TIME_HIGH."""
+Without a branch: it always stores LANES events and the caller keeps those that are counted."""
+
+put_evt21: Callable[[int, int, int, int, int, int], int] = _put_evt21
+"""put_evt21(raw, i, turn, slab, n, time): as put_evt2 for the EVT2.1 CD words with one event each; turn: 0, or 32 for
+words with the high half first."""
 
 any_turn: Callable[[int, int], bool] = _any_turn
 """any_turn(raw, i): whether the 32-bit clock turned over before one of the LANES DAT records from i >= 1 on."""
@@ -239,9 +261,6 @@ put_dat: Callable[[int, int, int, int, int], None] = _put_dat
 
 equals: Callable[[int, int, int, int], int] = _equals
 """equals(raw, i, value, mask): a bit for each of the BLOCK 16-bit words from i on that is `value` under `mask`."""
-
-pick: Callable[[int, int, int], int] = _pick
-"""pick(condition, yes, no): `yes if condition else no` that stays a conditional move, for what cannot be foreseen."""
 
 bit_count: Callable[[int], int] = _bit_count
 """How many bits are set."""
@@ -254,15 +273,10 @@ leading_zeros: Callable[[int], int] = _leading_zeros
 
 
 @inline
-def next_time(time: int, high: int, is_time: int) -> int:
-    """The time base after a word of EVT2 or EVT2.1: if it is a TIME_HIGH, `high` µs of a clock of 2^34 µs.
-
-    Conditional moves but for the turn of the clock, which happens every 4.8 hours.
-    """
+def next_time(time: int, high: int) -> int:
+    """The time base after a TIME_HIGH of EVT2 or EVT2.1, `high` µs of a clock that turns over every 2^34 µs."""
     following = (time & ~(_TURN - 1)) | high
-    if pick(is_time, time - following, 0) > _TURN >> 1:
-        following += _TURN
-    return pick(is_time, following, time)
+    return following + (_TURN if time - following > _TURN >> 1 else 0)
 
 
 @jit
