@@ -1,8 +1,9 @@
 """Noise, drawn event by event: work is proportional to the noise events, not to the pixels.
 
-Shot noise is a Poisson process over all pixels at the highest rate that any of them can have, thinned: a candidate
-at pixel p is kept with probability rate(p, intensity) / highest rate (Lewis and Shedler 1979). Candidates depend on
-the seed alone, so the same noise comes however the time is cut into steps. A hot pixel has a clock of its own.
+Shot noise is one Poisson process over all pixels. Its candidates come at the rate that the darkest pixel of the
+picture would give to all; each falls on a pixel with a probability proportional to that pixel's own factor (Walker's
+alias method, ACM TOMS 3(3), 1977) and is kept with probability rate(its light) / rate(darkest light) (thinning: Lewis
+and Shedler 1979). A hot pixel has a clock of its own. What is drawn does not depend on how time is cut into steps.
 """
 
 from __future__ import annotations
@@ -38,19 +39,18 @@ def _keys(seed: int) -> Keys:
 
 
 class Noise:
-    """Shot noise and hot pixels of one sensor; `step` gives the noise events of one step, by pixel.
+    """Shot noise and hot pixels of one sensor; `step` gives the noise events of one step.
 
     factor: rate of each pixel relative to the median, float32[pixels]
     """
 
-    def __init__(self, parameters: Parameters, pixels: int, factor: Floats, stream: Keys) -> None:
-        self._p = parameters
-        self._pixels = pixels
-        self._factor = factor
-        self._streams = stream
-        peak = max(parameters.noise_dark, parameters.noise_bright)
-        self._ceiling = peak * float(factor.max(initial=0.0))
-        self._hot = _choose(pixels, round(parameters.hot * pixels), stream[4])
+    def __init__(self, parameters: Parameters, factor: Floats, streams: Keys) -> None:
+        p, pixels = parameters, len(factor)
+        self._p = p
+        self._keep, self._other = _alias(factor)
+        self._total = float(factor.sum(dtype=np.float64))
+        self._streams = streams
+        self._hot = _choose(pixels, round(p.hot * pixels), streams[4])
         self._items = np.empty(1024, np.int64)
         self.reset(0)
 
@@ -58,25 +58,27 @@ class Noise:
         """Starts all clocks at t, µs."""
         low, high = self._p.hot_low, self._p.hot_high
         self._rates, self._next = _start(len(self._hot), low, high, float(t), self._streams[5])
-        self._state = np.zeros(2, np.float64)  # time of the next candidate, number of candidates so far
+        self._state = _first(self._streams[6])
         self._counters = np.zeros(len(self._hot), np.int64)
-        total = self._ceiling * self._pixels
-        self._gap = 1e6 / total if total > 0 else np.inf
-        self._state[0] = _first(float(t), self._gap, self._streams[6])
 
-    def step(self, light: Floats, t: int, span: int) -> tuple[NDArray[np.int64], int]:
-        """Noise events of [t, t + span) as (pixel << 23 | µs into the step << 1 | polarity), in no order."""
+    def step(self, light: Floats, darkest: float, t: int, span: int) -> tuple[NDArray[np.int64], int]:
+        """Noise events of [t, t + span) as (pixel << 23 | µs into the step << 1 | polarity), in no order.
+
+        light: of each pixel, of which `darkest` is the least. Returns them in an array with room for one more.
+        """
         p = self._p
-        rates = (p.noise_dark, p.noise_bright, p.noise_corner, self._ceiling)
+        numbers = (p.noise_dark, p.noise_bright, p.noise_corner, self._total)
         while True:
             state, counters, following = self._state.copy(), self._counters.copy(), self._next.copy()
-            count = _draw(
-                light, self._factor, self._pixels, float(t), float(span), rates, self._gap, self._streams[6],
-                self._state, self._hot, self._rates, self._next, self._counters, self._streams[7], self._items,
-            )  # fmt: skip
+            count = _shot(
+                light, darkest, self._keep, self._other, span, numbers, self._streams[6], state, self._items
+            )
+            count = _strike(
+                self._hot, self._rates, following, counters, t, span, self._streams[7], count, self._items
+            )
             if count >= 0:
+                self._state, self._counters, self._next = state, counters, following
                 return self._items, count
-            self._state, self._counters, self._next = state, counters, following
             self._items = np.empty(2 * len(self._items), np.int64)
 
 
@@ -90,7 +92,7 @@ def factors(parameters: Parameters, pixels: int, on: Floats, off: Floats, key: n
 def _factors(
     pixels: int, spread: float, nominal_on: float, nominal_off: float, on: Floats, off: Floats, key: int
 ) -> Floats:
-    out = np.zeros(len(on), np.float32)
+    out = np.zeros(pixels, np.float32)
     for i in range(pixels):
         lower = 0.5 * (nominal_on / on[i] + nominal_off / off[i])
         out[i] = min(exp(spread * normal(key, np.uint64(i))) * lower, HIGHEST_FACTOR)
@@ -123,53 +125,104 @@ def _start(
 
 
 @jit
-def _first(t: float, gap: float, key: int) -> float:
-    return t - ln(uniform(key, np.uint64(0))) * gap
+def _alias(weight: Floats) -> tuple[Floats, NDArray[np.int32]]:
+    """For each place the probability to keep it, and the place that is taken otherwise (Vose 1991)."""
+    n = len(weight)
+    keep = np.ones(n, np.float32)
+    other = np.arange(n).astype(np.int32)
+    mean = 0.0
+    for i in range(n):
+        mean += weight[i] / n
+    left = weight / mean
+    small, large = np.empty(n, np.int32), np.empty(n, np.int32)
+    smalls = larges = 0
+    for i in range(n):
+        if left[i] < 1.0:
+            small[smalls] = i
+            smalls += 1
+        else:
+            large[larges] = i
+            larges += 1
+    while smalls > 0 and larges > 0:
+        smalls -= 1
+        i, j = small[smalls], large[larges - 1]
+        keep[i], other[i] = left[i], j
+        left[j] -= 1.0 - left[i]
+        if left[j] < 1.0:
+            larges -= 1
+            small[smalls] = j
+            smalls += 1
+    return keep, other
 
 
 @jit
-def _draw(
+def _first(key: int) -> NDArray[np.float64]:
+    """State: what is left to the next candidate, in mean distances, and the number of candidates so far."""
+    out = np.zeros(2, np.float64)
+    out[0] = -ln(uniform(key, np.uint64(0)))
+    return out
+
+
+@jit
+def _shot(
     light: Floats,
-    factor: Floats,
-    pixels: int,
-    t: float,
-    span: float,
-    rates: tuple[float, float, float, float],
-    gap: float,
+    darkest: float,
+    keep: Floats,
+    other: NDArray[np.int32],
+    span: int,
+    numbers: tuple[float, float, float, float],
     key: int,
     state: NDArray[np.float64],
-    hot: NDArray[np.int64],
-    hot_rates: NDArray[np.float64],
-    hot_next: NDArray[np.float64],
-    hot_count: NDArray[np.int64],
-    hot_key: int,
     items: NDArray[np.int64],
 ) -> int:
-    """Fills `items`; -1 where they do not suffice."""
-    dark, bright, corner, ceiling = rates
-    end = t + span
-    time, drawn, n = state[0], np.uint64(state[1]), 0
-    while time < end:
-        base = np.uint64(4) * drawn
-        draw = random_bits(key, base + np.uint64(1))
-        pixel = np.int64(((draw >> np.uint64(32)) * np.uint64(pixels)) >> np.uint64(32))
-        rate = (bright + (dark - bright) / (1.0 + light[pixel] / corner)) * factor[pixel]
-        if uniform(key, base + np.uint64(2)) * ceiling < rate:
-            if n == len(items) - 1:  # one place is left for the caller's end mark
+    """Writes the shot noise of one step to `items`; -1 where they do not suffice."""
+    dark, bright, corner, total = numbers
+    ceiling = max(bright + (dark - bright) / (1.0 + darkest / corner), bright)
+    pixels = np.uint64(len(keep))
+    per_us = 1e-6 * ceiling * total
+    left, drawn, time, n = state[0], np.uint64(state[1]), 0.0, 0
+    while time + left / per_us < span:  # for a rate of 0 this is infinite
+        time += left / per_us
+        base = np.uint64(8) * drawn
+        place = np.int64(((random_bits(key, base + np.uint64(1)) >> np.uint64(32)) * pixels) >> np.uint64(32))
+        draw = random_bits(key, base + np.uint64(2))
+        pixel = place
+        if np.float64(draw >> np.uint64(32)) * 2.3283064365386963e-10 >= keep[place]:
+            pixel = np.int64(other[place])
+        rate = bright + (dark - bright) / (1.0 + light[pixel] / corner)
+        if uniform(key, base + np.uint64(3)) * ceiling < rate:
+            if n >= len(items) - 1:
                 return -1
-            items[n] = pixel << 23 | np.int64(time - t) << 1 | np.int64(draw & np.uint64(1))
+            items[n] = pixel << 23 | np.int64(time) << 1 | np.int64(draw & np.uint64(1))
             n += 1
+        left = -ln(uniform(key, base + np.uint64(4)))
         drawn += np.uint64(1)
-        time -= ln(uniform(key, base + np.uint64(4))) * gap
-    state[0], state[1] = time, np.float64(drawn)
-    for k in range(len(hot)):
-        while hot_next[k] < end:
-            if n == len(items) - 1:  # one place is left for the caller's end mark
+    state[0], state[1] = left - (span - time) * per_us, np.float64(drawn)
+    return n
+
+
+@jit
+def _strike(
+    hot: NDArray[np.int64],
+    rates: NDArray[np.float64],
+    following: NDArray[np.float64],
+    counters: NDArray[np.int64],
+    t: int,
+    span: int,
+    key: int,
+    n: int,
+    items: NDArray[np.int64],
+) -> int:
+    """Adds the events of hot pixels to the n `items`; -1 where they do not suffice."""
+    end = np.float64(t + span)
+    for k in range(len(hot) if n >= 0 else 0):
+        while following[k] < end:
+            if n >= len(items) - 1:
                 return -1
-            base = np.uint64(k) << np.uint64(40) | np.uint64(2 * hot_count[k])
-            polarity = np.int64(random_bits(hot_key, base) & np.uint64(1))
-            items[n] = hot[k] << 23 | np.int64(hot_next[k] - t) << 1 | polarity
+            base = np.uint64(k) << np.uint64(40) | np.uint64(2 * counters[k])
+            polarity = np.int64(random_bits(key, base) & np.uint64(1))
+            items[n] = hot[k] << 23 | np.int64(following[k] - t) << 1 | polarity
             n += 1
-            hot_count[k] += 1
-            hot_next[k] -= ln(uniform(hot_key, base + np.uint64(1))) / hot_rates[k]
+            counters[k] += 1
+            following[k] -= ln(uniform(key, base + np.uint64(1))) / rates[k]
     return n

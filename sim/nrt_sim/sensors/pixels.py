@@ -9,30 +9,30 @@ Within a step the light is constant and v - memorised is taken as linear in time
 to that at its end: crossings, ends of refractory periods and noise events of one pixel are handled in their order,
 however many there are. A crossing's time is the whole µs in which it falls.
 
-All state is in float32 columns. Blocks of `BLOCK` pixels are advanced and tested together (LLVM makes vectors of the
-loop in `_advance`); only pixels that cross, that are in reset or that have a noise event are looked at one by one. A
-pixel in reset has the memorised value NaN, which fails the test for "nothing happens".
+All state is in float32 columns. Blocks of pixels are advanced and tested together (`block`); only pixels that cross,
+that are in reset or that have a noise event are looked at one by one. A pixel in reset has the memorised value NaN,
+which fails the test for "nothing happens".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from nrt.jit import inline, jit
-from nrt_sim.sensors.arithmetic import decay32, ln32
+from nrt.formats.words import BITS
+from nrt.jit import jit
+from nrt_sim.sensors.arithmetic import ln32
+from nrt_sim.sensors.block import LANES, advance, put_places
 from nrt_sim.sensors.noise import Floats
 
-BLOCK: Final = 64
-CHUNK: Final = 1024
-"""Pixels advanced before the ones that fired are looked at: their state is still in the first-level cache."""
+CHUNK: Final = 4096
+"""Pixels advanced before the ones that fired are looked at: their state is still in the second-level cache."""
 NOBODY: Final = 1 << 62
+
+Ints = NDArray[np.int64]
+Addresses = tuple[int, int, int, int, int]
 
 
 class Columns(NamedTuple):
@@ -54,7 +54,10 @@ class Columns(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step's constants. start, span: µs · dark: lux · rate: 2π·bandwidth·span · corner: lux."""
+    """One step's constants, in the units of Parameters.
+
+    start, span: µs · rate: 2π·bandwidth·span · leak_light: per lux · width: pixels per row
+    """
 
     start: int
     span: int
@@ -66,63 +69,42 @@ class Step(NamedTuple):
     width: int
 
 
-class Scratch(NamedTuple):
-    """Of one chunk: v before the step, flags of who must be looked at, their places, where to go on."""
+class Chunk(NamedTuple):
+    """Of the pixels in work. cursor: where to go on when the events did not fit, see `sense`.
 
+    light: a copy, padded, of the last pixels, before: v before the step, masks and
+    places: who must be looked at
+    """
+
+    light: Floats
     before: Floats
-    flags: NDArray[np.uint8]
+    masks: Ints
     places: NDArray[np.int32]
-    cursor: NDArray[np.int64]
+    cursor: Ints
 
 
-def scratch() -> Scratch:
+def chunk() -> Chunk:
     """Fresh scratch memory."""
-    return Scratch(
+    return Chunk(
+        np.ones(CHUNK, np.float32),
         np.zeros(CHUNK, np.float32),
-        np.zeros(CHUNK, np.uint8),
-        np.zeros(CHUNK + BLOCK, np.int32),
-        np.zeros(5, np.int64),
+        np.zeros(CHUNK // LANES, np.int64),
+        np.zeros(CHUNK + 8, np.int32),
+        np.full(5, -1, np.int64),
     )
 
 
-@intrinsic
-def _nonzero(typing: Any, flags: Any, index: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=args[0]).data
-        row = ir.VectorType(ir.IntType(8), BLOCK)
-        found = builder.load(builder.bitcast(builder.gep(data, [args[1]]), row.as_pointer()), align=1)
-        zero = ir.Constant(row, [0] * BLOCK)
-        return builder.bitcast(builder.icmp_unsigned("!=", found, zero), ir.IntType(64))
-
-    return types.int64(flags, types.int64), generate
-
-
-@intrinsic
-def _lowest(typing: Any, bits: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.int64), generate
-
-
-nonzero: Callable[[NDArray[np.uint8], int], int] = _nonzero
-"""nonzero(flags, index): a bit for each of the BLOCK flags from `index` on that is set."""
-lowest: Callable[[int], int] = _lowest
-"""Place of the lowest set bit."""
-
-
 @jit
-def first_unlit(light: Floats) -> int:
-    """Index of the first intensity that is not positive and finite, or -1."""
-    lit = 0
-    for i in range(len(light)):
-        lit += (light[i] > np.float32(0)) & (light[i] < np.float32(np.inf))
-    if lit == len(light):
-        return -1
-    for i in range(len(light)):
-        if not (light[i] > np.float32(0) and light[i] < np.float32(np.inf)):
-            return i
-    return -1
+def extremes(bits: NDArray[np.int32]) -> tuple[int, int]:
+    """Smallest and largest of positive float32 given as their bits, which order as integers do.
+
+    What is not positive comes out below 1, what is not finite above the bits of the largest float.
+    """
+    low, high = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
+    for i in range(len(bits)):
+        low = min(low, bits[i])
+        high = max(high, bits[i])
+    return low, high
 
 
 @jit
@@ -133,151 +115,163 @@ def settle(light: Floats, phase: Floats, dark: np.float32, c: Columns) -> None:
         c.memory[i] = c.v[i] - phase[i] * c.on[i]
 
 
-@inline
+@jit
 def _advance(
-    light: Floats,
-    v: Floats,
-    memory: Floats,
-    on: Floats,
-    off: Floats,
-    leak: Floats,
-    before: Floats,
-    flags: NDArray[np.uint8],
-    step: Step,
+    light: int, first: int, begin: int, end: int, columns: Addresses, before: int, step: Step, masks: Ints
 ) -> None:
-    """All pixels of a chunk by one step; flags who must be looked at. No branches: this loop becomes vectors."""
-    one = np.float32(1)
-    dark, rate, corner = step.dark, step.rate, step.corner
-    span, leak_light = np.float32(step.span), step.leak_light
-    for i in range(len(light)):
-        lit = light[i] + dark
-        target = ln32(lit)
-        old = v[i]
-        new = target + (old - target) * decay32(rate * lit / (corner + lit))
-        held = memory[i] - leak[i] * (one + leak_light * light[i]) * span
-        change = new - held
-        before[i] = old
-        v[i] = new
-        memory[i] = held
-        flags[i] = not ((change < on[i]) & (change > -off[i]))
+    """Advances the pixels begin to end; `masks` says which of them must be looked at, LANES bits in each.
+
+    light: address of the light of pixel `first`
+    """
+    v, memory, on, off, leak = columns
+    span = np.float32(step.span)
+    for k in range((end - begin + LANES - 1) // LANES):
+        i = begin + k * LANES
+        masks[k] = advance(
+            light, i - first, before, k * LANES, v, memory, on, off, leak, i,
+            step.dark, step.rate, step.corner, span, step.leak_light,
+        )  # fmt: skip
 
 
-@inline
-def _places(flags: NDArray[np.uint8], count: int, places: NDArray[np.int32]) -> int:
-    """Writes the indices of the flags that are set; returns how many."""
-    n = 0
-    for block in range(0, count, BLOCK):
-        bits = nonzero(flags, block)
-        while bits:
-            places[n] = block + lowest(bits)
-            n += 1
-            bits &= bits - 1
+@jit
+def _places(
+    masks: Ints, noise: Ints, used: int, begin: int, end: int, table: int, out: NDArray[np.int32]
+) -> int:
+    """Writes the places, from `begin`, of the pixels that fire or have a noise event; returns how many."""
+    blocks = (end - begin + LANES - 1) // LANES
+    masks[blocks - 1] &= (1 << (end - begin - (blocks - 1) * LANES)) - 1
+    while noise[used] >> 23 < end:
+        place = (noise[used] >> 23) - begin
+        masks[place // LANES] |= 1 << place % LANES
+        used += 1
+    n, address = 0, out.ctypes.data
+    for k in range(blocks):
+        if masks[k]:
+            n = put_places(table, masks[k] & 0xFF, k * LANES, address, n)
+            n = put_places(table, masks[k] >> 8, k * LANES + 8, address, n)
     return n
 
 
-@inline
-def _pixel(
-    i: int,
-    lux: np.float32,
-    before: np.float32,
-    noise: NDArray[np.int64],
+@jit
+def _follow(
+    begin: int,
+    places: NDArray[np.int32],
+    k: int,
+    count: int,
+    light: Floats,
+    before: Floats,
+    noise: Ints,
     used: int,
     c: Columns,
     step: Step,
-    events: NDArray[np.int64],
+    inverse: int,
+    events: Ints,
     n: int,
-) -> tuple[int, int]:
-    """Everything that happens to pixel i in one step; returns the number of events, or -1, and noise events used.
+) -> tuple[int, int, int]:
+    """What happens to each of the pixels `places`, from the k-th on. Returns k, noise events used, events.
 
-    d is what the comparator sees, v - memorised; u the time within the step up to which it has been followed.
+    d is what the comparator sees, v - memorised; u the time within the step up to which it has been followed. Most
+    pixels fire once at most: for them everything is computed and the right one chosen, since nobody can predict
+    which branch they would take; only others enter the loop. Stops before a pixel whose events may not fit.
     """
-    span = np.float64(step.span)
-    leak = c.leak[i] * (np.float32(1) + step.leak_light * lux)
-    slope = (np.float64(c.v[i]) - np.float64(before)) / span + leak
-    on, off = np.float64(c.on[i]), -np.float64(c.off[i])
-    held = np.float64(c.memory[i])
-    if held == held:
-        u, d = 0.0, np.float64(c.v[i]) - held - slope * span
-    else:
-        u, d = np.float64(c.ready[i] - step.start), 0.0
-    place = ((i // step.width) << 16) | (i % step.width)
-    while u < span:
-        when, polarity = span, np.int64(0)
-        if d >= on:
-            when, polarity = u, np.int64(1)
-        elif d <= off:
-            when = u
-        elif slope > 0.0:
-            when, polarity = u + (on - d) / slope, np.int64(1)
-        elif slope < 0.0:
-            when = u + (off - d) / slope
-        while noise[used] >> 23 == i:
-            at = np.float64((noise[used] >> 1) & 0x3FFFFF)
-            if at >= u:
-                if at < when:
-                    when, polarity = at, noise[used] & 1
+    v, memory, ready = c.v, c.memory, c.ready
+    ons, offs, leaks = c.on, c.off, c.leak
+    start, span, refractory = step.start, np.float64(step.span), np.float64(step.refractory)
+    per_us, width, leak_light = 1.0 / span, step.width, np.float64(step.leak_light)
+    marked = noise[used] >> 23
+    nan = np.float32(np.nan)
+    room = len(events) - 1
+    while k < count and n < room:
+        at = np.int64(places[k])
+        i = begin + at
+        new, held = v[i], memory[i]
+        rise = np.float64(new) - np.float64(before[at])
+        slope = rise * per_us + np.float64(leaks[i]) * (1.0 + leak_light * np.float64(light[i]))
+        on, off = np.float64(ons[i]), -np.float64(offs[i])
+        free = held == held
+        u = 0.0 if free else np.float64(ready[i] - start)
+        d = np.float64(new) - np.float64(held) - slope * span if free else 0.0
+        y = (i * inverse) >> 40
+        place = y << 16 | (i - y * width)
+        threshold = on if slope > 0.0 else off
+        wait = threshold / slope
+        when = u + (threshold - d) / slope
+        fires = (when >= u) & (when < span)
+        events[n] = np.int64(when if fires else 0.0) << 33 | np.int64(slope > 0.0) << 32 | place
+        then = when + refractory if fires else u
+        simple = (d < on) & (d > off) & (marked != i) & (not ((then < span) & fires & (then + wait < span)))
+        if simple:
+            n += fires
+            left = 0.0 if fires else d
+            memory[i] = new - np.float32(left + slope * (span - then)) if then < span else nan
+            ready[i] = start + np.int64(np.ceil(then))
+            k += 1
+            continue
+        m, next_noise = n, used
+        while u < span:
+            rises = slope > 0.0
+            when = u + ((on if rises else off) - d) / slope
+            if d >= on or d <= off:
+                when, rises = u, d >= on
+            elif not when >= u:  # no slope
+                when = span
+            while noise[next_noise] >> 23 == i:
+                struck = np.float64((noise[next_noise] >> 1) & 0x3FFFFF)
+                if struck >= u:
+                    if struck < when:
+                        when, rises = struck, noise[next_noise] & 1 == 1
+                    break
+                next_noise += 1
+            if when >= span:
                 break
-            used += 1
-        if when >= span:
-            c.memory[i] = c.v[i] - np.float32(d + slope * (span - u))
-            break
-        if n == len(events):
-            return -1, used
-        events[n] = np.int64(when) << 33 | polarity << 32 | place
-        n += 1
-        u, d = when + step.refractory, 0.0
-    if u >= span:
-        c.memory[i] = np.float32(np.nan)
-        c.ready[i] = step.start + np.int64(np.ceil(u))
-    while noise[used] >> 23 == i:
-        used += 1
-    return n, used
+            if m >= room:
+                return k, used, n
+            events[m] = np.int64(when) << 33 | np.int64(rises) << 32 | place
+            m += 1
+            u, d = when + refractory, 0.0
+        memory[i] = new - np.float32(d + slope * (span - u)) if u < span else nan
+        ready[i] = start + np.int64(np.ceil(u))
+        while noise[next_noise] >> 23 == i:
+            next_noise += 1
+        used, n = next_noise, m
+        marked = noise[used] >> 23
+        k += 1
+    return k, used, n
 
 
 @jit
 def sense(
-    light: Floats,
-    noise: NDArray[np.int64],
-    c: Columns,
-    step: Step,
-    s: Scratch,
-    events: NDArray[np.int64],
+    light: Floats, address: int, noise: Ints, c: Columns, columns: Addresses, step: Step, s: Chunk, table: int, events: Ints
 ) -> int:
     """One step of all pixels. Events as (µs into the step << 33 | polarity << 32 | y << 16 | x), by pixel.
 
-    noise: noise events as `Noise.step` gives them, sorted by pixel, and one NOBODY behind them.
+    light: with its address · noise: events as `Noise.step` gives them, sorted by pixel, and one NOBODY behind
+    columns: addresses of v, memory, on, off, leak · table: address of BITS
     Returns the number of events, or, where `events` is full, -1: call again with a longer copy of it and the same
     scratch, and the step goes on where it stopped. cursor: chunk (-1: a new step), place in it, places in it, noise
     events used, events.
     """
-    cursor = s.cursor
-    n = np.int64(0)
-    if cursor[0] >= 0:  # goes on
-        begin, k, count, used, n = cursor[0], cursor[1], cursor[2], cursor[3], cursor[4]
-    else:
-        begin, k, count, used = np.int64(0), np.int64(0), np.int64(-1), np.int64(0)
+    begin, k, count, used, n = s.cursor[0], s.cursor[1], s.cursor[2], s.cursor[3], s.cursor[4]
+    if begin < 0:
+        begin, k, count, used, n = 0, 0, -1, 0, 0
     total = len(light)
+    inverse = ((1 << 40) + step.width - 1) // step.width
+    own, before = s.light.ctypes.data, s.before.ctypes.data
     while begin < total:
         end = min(begin + CHUNK, total)
         if count < 0:
-            _advance(
-                light[begin:end], c.v[begin:end], c.memory[begin:end], c.on[begin:end], c.off[begin:end],
-                c.leak[begin:end], s.before[: end - begin], s.flags[: end - begin], step,
-            )  # fmt: skip
-            s.flags[end - begin :] = 0
-            marked = used
-            while noise[marked] >> 23 < end:
-                s.flags[(noise[marked] >> 23) - begin] = 1
-                marked += 1
-            count, k = _places(s.flags, end - begin, s.places), 0
-        while k < count:
-            i = np.int64(s.places[k])
-            m, used = _pixel(begin + i, light[begin + i], s.before[i], noise, used, c, step, events, n)
-            if m < 0:
-                cursor[0], cursor[1], cursor[2], cursor[3], cursor[4] = begin, k, count, used, n
-                return -1
-            n = m
-            k += 1
-        begin, count = begin + CHUNK, np.int64(-1)
-    cursor[0] = -1
+            if end == total:
+                s.light[: end - begin] = light[begin:end]
+                _advance(own, begin, begin, end, columns, before, step, s.masks)
+            else:
+                _advance(address, 0, begin, end, columns, before, step, s.masks)
+            count, k = _places(s.masks, noise, used, begin, end, table, s.places), 0
+        k, used, n = _follow(
+            begin, s.places, k, count, light, s.before, noise, used, c, step, inverse, events, n
+        )
+        if k < count:
+            s.cursor[0], s.cursor[1], s.cursor[2], s.cursor[3], s.cursor[4] = begin, k, count, used, n
+            return -1
+        begin, count = begin + CHUNK, -1
+    s.cursor[0] = -1
     return n

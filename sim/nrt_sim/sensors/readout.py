@@ -14,12 +14,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.jit import inline, jit
+from nrt.jit import jit
 from nrt.packet import Records
 from nrt_sim.sensors.parameters import Readout
 
 Ints = NDArray[np.int64]
 XYP: Final = 0x1_FFFF_FFFF
+PS: Final = 1_000_000
+"""Picoseconds per µs."""
 
 
 class Bus:
@@ -63,33 +65,6 @@ class Bus:
         )  # fmt: skip
 
 
-@inline
-def _grant(
-    n: int,
-    row: int,
-    stamp: int,
-    waiting: Ints,
-    following: Ints,
-    head: Ints,
-    counts: Ints,
-    state: Ints,
-    out: Ints,
-) -> int:
-    """Sends the events of one row and frees their places."""
-    place = head[row]
-    for _ in range(counts[row]):
-        out[n, 0] = stamp
-        out[n, 1] = waiting[place]
-        n += 1
-        free = place
-        place = following[place]
-        following[free] = state[2]
-        state[2] = free
-    state[3] -= counts[row]
-    counts[row] = 0
-    return n
-
-
 @jit
 def transfer(
     events: Ints,
@@ -111,42 +86,51 @@ def transfer(
 ) -> int:
     """See `Bus.step`; times in ps. A row is granted only before the next arrival: what comes at once goes at once."""
     height = len(counts)
-    depth = len(waiting)
+    room = len(waiting) - state[3]
+    first, asking, free, busy = state[0], state[1], state[2], state[4]
     n = 0
     for k in range(count + 1):
-        arrival = (start + span if k == count else start + (events[k] >> 33)) * 1_000_000
-        while state[1] > 0:
-            time = max(state[4], asked[state[0]])
-            if time >= arrival:
-                break
-            row = rows[state[0]]
-            state[4] = time + row_time + event_time * counts[row]
-            stamp = time // 1_000_000
+        arrival = (start + span if k == count else start + (events[k] >> 33)) * PS
+        while asking > 0 and max(busy, asked[first]) < arrival:
+            row, granted = rows[first], max(busy, asked[first])
+            busy = granted + row_time + event_time * counts[row]
+            stamp = granted // PS
             if quantum > 1:
                 stamp = max(stamp // quantum * quantum, start)
-            n = _grant(n, row, stamp, waiting, following, head, counts, state, out)
-            state[0] = state[0] + 1 if state[0] + 1 < height else 0
-            state[1] -= 1
+            place = head[row]
+            for _ in range(counts[row]):
+                out[n, 0] = stamp
+                out[n, 1] = waiting[place]
+                n += 1
+                following_place = following[place]
+                following[place] = free
+                free = place
+                place = following_place
+            room += counts[row]
+            counts[row] = 0
+            first = first + 1 if first + 1 < height else 0
+            asking -= 1
         if k == count:
             break
-        if state[3] == depth:
+        if room == 0:
             state[5] += 1
             continue
-        place = state[2]
-        state[2] = following[place]
-        state[3] += 1
+        room -= 1
+        place = free
+        free = following[place]
         waiting[place] = events[k] & XYP
         row = (events[k] >> 16) & 0xFFFF
         if counts[row]:
             following[tail[row]] = place
         else:
             head[row] = place
-            last = state[0] + state[1]
+            last = first + asking
             last = last if last < height else last - height
             rows[last], asked[last] = row, arrival
-            state[1] += 1
+            asking += 1
         tail[row] = place
         counts[row] += 1
+    state[0], state[1], state[2], state[3], state[4] = first, asking, free, len(waiting) - room, busy
     return n
 
 

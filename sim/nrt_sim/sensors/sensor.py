@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,10 @@ from nrt_sim.sensors.presets import PRESETS
 
 LONGEST: Final = (1 << noise.TIME_BITS) - 1
 """The longest step in µs: 4.2 s."""
+
+
+_LARGEST: Final = 0x7F7FFFFF
+"""The bits of the largest finite float32."""
 
 
 class Sensor:
@@ -53,10 +57,12 @@ class Sensor:
         factor = noise.factors(
             self.parameters, self._pixels, self._columns.on, self._columns.off, self._streams[3]
         )
-        self._noise = Noise(self.parameters, self._pixels, factor, self._streams)
+        self._noise = Noise(self.parameters, factor, self._streams)
         given = self.parameters.readout
         self._bus = readout.Bus(given, self.shape[0]) if given is not None else None
-        self._scratch = pixels.scratch()
+        self._scratch = pixels.chunk()
+        c = self._columns
+        self._addresses = tuple(column.ctypes.data for column in (c.v, c.memory, c.on, c.off, c.leak))
         self._events = np.empty(1 << 14, np.int64)
         self._spare = np.empty(1 << 14, np.int64)
         self._out: Records = np.empty(1 << 14, EVENT)
@@ -105,14 +111,19 @@ class Sensor:
                 f"a picture of shape {intensity.shape}; this sensor has {self.shape} and cannot change its size"
             )
         light = np.ascontiguousarray(intensity, np.float32).reshape(-1)
-        dark = int(pixels.first_unlit(light))
-        if dark >= 0:
-            y, x = divmod(dark, self.shape[1])
-            raise ConfigError(
-                f"the intensity at x={x}, y={y} is {light[dark]}; it must be positive and finite (lux: a moonlit "
-                "night has 0.1), because pixels see its logarithm"
-            )
+        low, high = pixels.extremes(light.view(np.int32))
+        if low < 1 or high > _LARGEST:
+            self._refuse(light)
+        self._darkest = float(np.int32(low).view(np.float32))
         return light
+
+    def _refuse(self, light: Floats) -> NoReturn:
+        dark = int(np.flatnonzero(~((light > 0) & (light < np.inf)))[0])
+        y, x = divmod(dark, self.shape[1])
+        raise ConfigError(
+            f"the intensity at x={x}, y={y} is {light[dark]}; it must be positive and finite (lux: a moonlit "
+            "night has 0.1), because pixels see its logarithm"
+        )
 
     def _begin(self, light: Floats, t: int) -> None:
         self._now = t
@@ -132,11 +143,21 @@ class Sensor:
             p.refractory,
             self.shape[1],
         )
-        found, noises = self._noise.step(light, start, span)
+        found, noises = self._noise.step(light, self._darkest, start, span)
         found = sort(found, np.empty_like(found), noises, 23, self._pixels.bit_length())
         found[noises] = pixels.NOBODY
         while True:
-            count = int(pixels.sense(light, found, self._columns, step, self._scratch, self._events))
+            count = pixels.sense(
+                light,
+                light.ctypes.data,
+                found,
+                self._columns,
+                self._addresses,
+                step,
+                self._scratch,
+                pixels.BITS.ctypes.data,
+                self._events,
+            )
             if count >= 0:
                 return count
             self._events = np.concatenate([self._events, self._events])
