@@ -58,8 +58,8 @@ def _require_room(descriptor: int, end: int, rows: int, row: int) -> None:
         os.ftruncate(descriptor, size)
 
 
-def _create(path: Path, **options: Any) -> h5py.File:
-    """An empty file. Raises OSError where the disk is full."""
+def _create(path: Path, **options: Any) -> Any:
+    """An empty h5py.File. Raises OSError where the disk is full."""
     with path.open("wb") as file:
         _require_room(file.fileno(), 0, 0, 16)
     return h5py.File(path, "w", **options)
@@ -70,8 +70,8 @@ class _RowsWriter(Writer):
 
     appends: ClassVar[bool] = False
 
-    def __init__(self, file: h5py.File, row: int) -> None:
-        """row: bytes of a record on disk."""
+    def __init__(self, file: Any, row: int) -> None:
+        """file: an h5py.File; row: bytes of a record on disk, at most."""
         self._file = file
         self._row = row
         self._pending: list[Records] = []
