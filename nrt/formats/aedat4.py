@@ -82,6 +82,9 @@ class Aedat4Recording(Recording):
             try:
                 if self._is_plain:
                     filled = self._packets.walk(self._stream.id, self._others, out, filled)
+                    before, filled = filled, self._packets.direct(self._stream.id, out, filled)
+                    if filled > before:
+                        continue
                 packet = self._packets.next() if filled < len(out) else None
                 if packet is None:
                     break

@@ -49,27 +49,30 @@ def _i32(raw: NDArray[np.uint8], at: int) -> int:
 
 
 @jit
-def find_events(raw: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]:
-    """(offset of the first event struct, their number) in the packet raw[begin:end]; (-1, -1) if it is none."""
+def find_events(raw: NDArray[np.uint8], begin: int, end: int, have: int) -> tuple[int, int]:
+    """(offset of the first event struct, their number) in the packet raw[begin:end]; (-1, -1) if it is none.
+
+    Only raw[:have] needs to be there: the table must lie before, the structs may go on behind.
+    """
     bad = (-1, -1)
-    if end - begin < 12 or _u32(raw, begin) + 4 > end - begin or _u32(raw, begin + 8) != 0x53545645:
+    if have - begin < 12 or _u32(raw, begin) + 4 > end - begin or _u32(raw, begin + 8) != 0x53545645:
         return bad
     table = begin + 4 + _u32(raw, begin + 4)
-    if table + 4 > end:
+    if table + 4 > have:
         return bad
     fields = table - _i32(raw, table)
-    if fields < begin or fields + 4 > end:
+    if fields < begin or fields + 4 > have:
         return bad
     size = _u16(raw, fields)
-    if size < 4 or fields + size > end:
+    if size < 4 or fields + size > have:
         return bad
     slot = _u16(raw, fields + 4) if size >= 6 else 0
     if slot == 0:
         return (begin, 0)
-    if table + slot + 4 > end:
+    if table + slot + 4 > have:
         return bad
     vector = table + slot + _u32(raw, table + slot)
-    if vector + 4 > end:
+    if vector + 4 > have:
         return bad
     count = _u32(raw, vector)
     if count * 16 > end - vector - 4:
@@ -78,27 +81,39 @@ def find_events(raw: NDArray[np.uint8], begin: int, end: int) -> tuple[int, int]
 
 
 @inline
-def _copy(raw: NDArray[np.uint8], data: int, out: Events, n: int, count: int) -> None:
+def _copy(raw: NDArray[np.uint8], data: int, out: Events, count: int) -> None:
     """Event structs to EVENT words; the structs lie at any address, which x86-64 and arm64 load as well."""
     pairs = raw[data : data + 16 * count].view(np.int64)
     for i in range(count):
         word = pairs[2 * i + 1]
-        out[n + i, 0] = pairs[2 * i]
-        out[n + i, 1] = (word & 0xFFFFFFFF) | np.int64((word >> 32 & 0xFF) != 0) << 32
+        out[i, 0] = pairs[2 * i]
+        out[i, 1] = (word & 0xFFFFFFFF) | np.int64((word >> 32 & 0xFF) != 0) << 32
+
+
+@jit
+def clean_events(out: Events) -> None:
+    """Makes EVENT words of event structs that were read to where they belong: polarity 0 or 1, padding 0."""
+    stray = np.int64(0)
+    for i in range(len(out)):
+        stray |= out[i, 1] & ~0x1FFFFFFFF
+    if stray:
+        for i in range(len(out)):
+            word = out[i, 1]
+            out[i, 1] = (word & 0xFFFFFFFF) | np.int64((word >> 32 & 0xFF) != 0) << 32
 
 
 @jit
 def copy_events(raw: NDArray[np.uint8], data: int, out: Events, n: int, count: int) -> None:
     """Copies `count` event structs at raw[data:] to out[n:]."""
-    _copy(raw, data, out, n, count)
+    _copy(raw, data, out[n : n + count], count)
 
 
 @jit
 def unpack_events(raw: NDArray[np.uint8], begin: int, end: int, out: Events, n: int) -> tuple[int, int, int]:
     """As `find_events`, and copies what fits to out[n:]; returns (offset, number, copied)."""
-    data, count = find_events(raw, begin, end)
+    data, count = find_events(raw, begin, end, end)
     taken = min(count, len(out) - n) if data >= 0 else 0
-    _copy(raw, data, out, n, taken)
+    _copy(raw, data, out[n : n + taken], taken)
     return data, count, taken
 
 
@@ -123,10 +138,10 @@ def walk_plain(
         if size < 0 or stop > end:
             break
         if source == stream:
-            data, count = find_events(raw, at + 8, stop)
+            data, count = find_events(raw, at + 8, stop, stop)
             if data < 0 or count > len(out) - n:
                 break
-            _copy(raw, data, out, n, count)
+            _copy(raw, data, out[n : n + count], count)
             n += count
         elif not np.any(foreign == source):
             break

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import BadRecording
-from nrt.formats.aedat4_flatbuffer import walk_plain
+from nrt.formats.aedat4_flatbuffer import clean_events, find_events, walk_plain
 from nrt.formats.words import Events
 
 _HEAD: Final = struct.Struct("<ii")
-_BUFFER: Final = 1 << 19
+_BUFFER: Final = 1 << 18
+_LITTLE: Final = 1 << 12
+_LEAST: Final = 64
 
 
 class PacketFile:
@@ -36,6 +38,7 @@ class PacketFile:
         self._buffer = np.empty(min(_BUFFER, max(self._stop - body, 8)), np.uint8)
         self._view = self._buffer.data
         self._at = self._end = 0
+        self._ahead = _BUFFER
 
     def next(self) -> tuple[int, int, memoryview] | None:
         """(offset in the file, stream, content) of the next packet, valid until the next call; None at the end.
@@ -66,8 +69,44 @@ class PacketFile:
         """
         if self._end - self._at < _HEAD.size:
             self._have(_HEAD.size)
+        before = self._at
         self._at, filled = walk_plain(self._buffer, self._at, self._end, stream, others, out, filled)
+        if self._at > before:
+            self._ahead = _BUFFER
         return filled
+
+    def direct(self, stream: int, out: Events, filled: int) -> int:
+        """Reads a large uncompressed packet straight to out[filled:]; returns the events in out.
+
+        Does nothing if the next packet is of another stream, wholly in the buffer, unsound, or does not fit.
+        """
+        if not self._have(_LEAST):
+            return filled
+        source, size = _HEAD.unpack_from(self._view, self._at)
+        begin, left = self._at + _HEAD.size, self._stop - self._read_to + self._end - self._at
+        if source != stream or begin + size <= self._end or size > left - _HEAD.size:
+            return filled
+        data, count = find_events(self._buffer, begin, begin + size, self._end)
+        here = self._end - data
+        if data < 0 or count > len(out) - filled or here > 16 * count:
+            return filled
+        events = out[filled : filled + count]
+        target = events.reshape(-1).view(np.uint8)
+        target[:here] = self._buffer[data : self._end]
+        self._at = self._end = 0
+        while here < len(target):
+            got = self._file.readinto(target[here:].data)
+            if not got:  # the file has shrunk since it was opened
+                self._stop, self._lost_table = self._read_to, True
+                return filled
+            here += got
+            self._read_to += got
+        rest = begin + size - data - 16 * count
+        self._file.seek(rest, os.SEEK_CUR)
+        self._read_to += rest
+        self._ahead = _LITTLE
+        clean_events(events)
+        return filled + count
 
     def _have(self, wanted: int) -> bool:
         """Makes `wanted` bytes contiguous in the buffer, as far as the file goes."""
@@ -81,7 +120,8 @@ class PacketFile:
         self._buffer[:rest] = kept
         self._at, self._end = 0, rest
         while self._end < wanted:
-            room = min(len(self._buffer) - self._end, self._stop - self._read_to)
+            room = min(max(self._ahead, wanted), len(self._buffer)) - self._end
+            room = min(room, self._stop - self._read_to)
             got = self._file.readinto(self._view[self._end : self._end + room]) if room else 0
             if not got:
                 return False
