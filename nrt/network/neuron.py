@@ -1,6 +1,7 @@
 """The neuron: one set of difference equations that covers what the field's frameworks compute.
 
-One time step of one neuron, with x the sum of its inputs in that step (weighted spikes and biases):
+One time step of one neuron, with x the sum of its inputs in that step (weighted spikes and biases, projection
+by projection; sums are evaluated from left to right):
 
 ```
 i ← synapse_decay · i + synapse_gain · x          (without a synapse: i = x)
@@ -15,10 +16,11 @@ instance; `nrt.network.semantics` says which one each framework means by a NIR n
 
 fire test     `>=`: v ≥ θ · `>`: v > θ
 spikes        binary: s ∈ {0, 1}
-              signed: s = 1 by the fire test, -1 where it holds for -v
+              signed: s = 1 by the fire test, -1 where it holds for -v, 0 where both (θ ≤ 0)
               count:  s = ⌊v/θ⌋ where the fire test holds, at most `max_spikes` (sinabs MultiSpike, rockpool)
               round:  s = round(clamp(v/θ, 0, max_spikes)), halves to even (SpikingJelly ILIF)
-              graded: s = trunc(v) where the fire test holds (the membrane itself is the payload)
+              graded: s = trunc(v) where the fire test holds (the membrane itself is the payload), at most
+                  what 32 bits hold
               none:   never fires; its membrane is its output (NIR's LI, CubaLI, I)
 reset         hard: v = v_reset where s ≠ 0 · soft: v = v - s·θ (graded: v - trunc(v)) · none
 timing        immediate: fire and reset in one step
@@ -100,6 +102,8 @@ class Neuron:
                 raise ConfigError(f"{name}: {field.name} is not finite")
         if (self.synapse_decay is None) != (self.synapse_gain is None):
             raise ConfigError(f"{name}: a synapse needs both synapse_decay and synapse_gain")
+        if self.max_spikes < 1:
+            raise ConfigError(f"{name}: max_spikes is {self.max_spikes}; it must be at least 1")
         if self.spikes in ("count", "round") and bool(np.any(self.threshold <= 0)):
             raise ConfigError(f"{name}: a neuron that counts spikes needs a threshold above zero")
 

@@ -198,7 +198,7 @@ def _conv(name: str, node: Node, shape: Shape, weight: NDArray[np.float64], pair
         pad = pairs(name, node, "padding", 0)
     _check_window(name, shape, weight.shape[2:], stride, pad, dilation)
     conv = Conv(array(weight), stride, pad, dilation, groups)
-    out = sized(name, conv.shape(shape)) if min(conv.shape(shape)) > 0 else _too_small(name, shape)
+    out = _slid(name, conv, shape)
     return Linear((conv,), out, _bias(name, node, out))
 
 
@@ -265,8 +265,12 @@ def _check_window(
         )
 
 
-def _too_small(name: str, shape: Shape) -> Shape:
-    raise ConfigError(f"{name}: what arrives has shape {shape}, smaller than the kernel")
+def _slid(name: str, operator: Conv | Pool, shape: Shape) -> Shape:
+    """The operator's output shape; what is wrong with it is said with the node's name."""
+    try:
+        return sized(name, operator.shape(shape))
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
 
 
 def _pool(name: str, node: Node, shape: Shape) -> Linear:
@@ -276,9 +280,7 @@ def _pool(name: str, node: Node, shape: Shape) -> Linear:
     stride, padding = _pairs(name, node, "stride", kernel), _pairs(name, node, "padding", 0)
     _check_window(name, shape, kernel, stride, padding)
     pool = Pool(kernel, stride, padding, "sum" if node.type == "SumPool2d" else "average")
-    if min(pool.shape(shape)) < 1:
-        _too_small(name, shape)
-    return Linear((pool,), sized(name, pool.shape(shape)))
+    return Linear((pool,), _slid(name, pool, shape))
 
 
 _LINEAR: Final[Mapping[str, Callable[[str, Node, Shape], Linear]]] = {

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from nrt.errors import ConfigError
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -30,6 +33,8 @@ class Dense:
     weight: Array
 
     def shape(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        if self.weight.ndim != 2 or self.weight.shape[1] != prod(inputs):
+            raise ConfigError(f"a dense weight of shape {self.weight.shape} cannot take {inputs}")
         return (int(self.weight.shape[0]),)
 
     def apply(self, x: Array) -> Array:
@@ -51,13 +56,15 @@ class Conv:
     groups: int = 1
 
     def shape(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
-        _, height, width = inputs
-        kh, kw = self.weight.shape[2:]
-        return (
-            int(self.weight.shape[0]),
-            (height + 2 * self.padding[0] - self.dilation[0] * (kh - 1) - 1) // self.stride[0] + 1,
-            (width + 2 * self.padding[1] - self.dilation[1] * (kw - 1) - 1) // self.stride[1] + 1,
+        weight = self.weight.shape
+        fits = len(inputs) == 3 and len(weight) == 4 and self.groups > 0
+        if not fits or inputs[0] != weight[1] * self.groups or weight[0] % self.groups:
+            raise ConfigError(f"a kernel of shape {weight} in {self.groups} group(s) cannot take {inputs}")
+        height, width = (
+            _positions(inputs[1 + k], weight[2 + k], self.stride[k], self.padding[k], self.dilation[k])
+            for k in (0, 1)
         )
+        return (int(weight[0]), height, width)
 
     def apply(self, x: Array) -> Array:
         outputs, height, width = self.shape(x.shape)
@@ -95,12 +102,12 @@ class Pool:
     kind: Literal["sum", "average"] = "sum"
 
     def shape(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
-        channels, height, width = inputs
-        return (
-            channels,
-            (height + 2 * self.padding[0] - self.kernel[0]) // self.stride[0] + 1,
-            (width + 2 * self.padding[1] - self.kernel[1]) // self.stride[1] + 1,
+        if len(inputs) != 3:
+            raise ConfigError(f"a pool cannot take {inputs}; it needs channels, height and width")
+        height, width = (
+            _positions(inputs[1 + k], self.kernel[k], self.stride[k], self.padding[k], 1) for k in (0, 1)
         )
+        return (inputs[0], height, width)
 
     def apply(self, x: Array) -> Array:
         _, height, width = self.shape(x.shape)
@@ -126,6 +133,8 @@ class Scale:
     factor: Array
 
     def shape(self, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        if self.factor.shape not in ((), inputs):
+            raise ConfigError(f"a scale of shape {self.factor.shape} cannot take {inputs}")
         return inputs
 
     def apply(self, x: Array) -> Array:
@@ -137,6 +146,17 @@ class Scale:
 
 
 Operator = Dense | Conv | Pool | Scale
+
+
+def _positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """How many places a window has along one axis. Raises ConfigError where it has none."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    if room < 0 or min(kernel, stride, dilation) < 1 or padding < 0:
+        raise ConfigError(
+            f"a window of {kernel} (stride {stride}, padding {padding}, dilation {dilation}) "
+            f"has no place on {size} elements"
+        )
+    return room // stride + 1
 
 
 def _windows(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nrt.errors import ConfigError
 from nrt.network.operators import Conv, Dense, Operator, Pool, Scale, array, fan
 
 
@@ -93,6 +95,25 @@ def _reached(
             x = operator.apply(x)
         counts[index] = x.sum()
     return counts
+
+
+@pytest.mark.parametrize(
+    ("operator", "shape", "sentence"),
+    [
+        (Dense(array(np.ones((2, 3)))), (4,), r"dense weight of shape \(2, 3\) cannot take \(4,\)"),
+        (Conv(array(np.ones((2, 3, 1, 1)))), (2, 4, 4), "kernel of shape .* in 1 group"),
+        (Conv(array(np.ones((2, 3, 1, 1)))), (4, 4), "kernel of shape"),
+        (Conv(array(np.ones((2, 2, 5, 5)))), (2, 4, 4), "a window of 5 .* has no place on 4 elements"),
+        (Pool((2, 2), (0, 1)), (2, 4, 4), "a window of 2 .stride 0"),
+        (Pool((2, 2), (1, 1)), (4,), "a pool cannot take"),
+        (Scale(array(np.ones(3))), (2,), "a scale of shape"),
+    ],
+)
+def test_an_operator_refuses_a_shape_that_it_cannot_take(
+    operator: Operator, shape: tuple[int, ...], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        operator.shape(shape)
 
 
 def test_same_padding_is_torchs_even_where_it_is_uneven() -> None:
