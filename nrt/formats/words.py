@@ -178,7 +178,8 @@ def _put_evt21(builder: Any, raw: Any, i: Any, turn: Any, slab: Any, n: Any, tim
     t = builder.add(low, _splat(builder, time, LANES))
     # of a power of two less one, the number of bits is the place of the bit
     kind = ir.FunctionType(lower.type, [lower.type])
-    count = cgutils.get_or_insert_function(builder.module, kind, f"llvm.ctpop.v{LANES}i64")
+    declared: Any = cgutils.get_or_insert_function
+    count = declared(builder.module, kind, f"llvm.ctpop.v{LANES}i64")
     xyp = _fields(builder, words, (43, 0x7FF), (32, 0x7FF), 60)
     xyp = builder.add(xyp, builder.call(count, [lower]))
     _store_rows(builder, slab, n, t, xyp, LANES)
