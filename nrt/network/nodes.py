@@ -268,9 +268,14 @@ def _check_window(
 def _slid(name: str, operator: Conv | Pool, shape: Shape) -> Shape:
     """The operator's output shape; what is wrong with it is said with the node's name."""
     try:
-        return sized(name, operator.shape(shape))
+        out = operator.shape(shape)
     except ConfigError as error:
         raise ConfigError(f"{name}: {error}") from None
+    if prod(out) == 0:
+        raise ConfigError(
+            f"{name}: what arrives has shape {shape}, smaller than the window that slides over it"
+        )
+    return sized(name, out)
 
 
 def _pool(name: str, node: Node, shape: Shape) -> Linear:

@@ -68,8 +68,10 @@ class Conv:
 
     def apply(self, x: Array) -> Array:
         outputs, height, width = self.shape(x.shape)
-        padded = np.pad(x, ((0, 0), (self.padding[0],) * 2, (self.padding[1],) * 2))
         y = np.zeros((outputs, height, width))
+        if y.size == 0:
+            return y
+        padded = np.pad(x, ((0, 0), (self.padding[0],) * 2, (self.padding[1],) * 2))
         per_group_in = x.shape[0] // self.groups
         per_group_out = outputs // self.groups
         for ky in range(self.weight.shape[2]):
@@ -87,7 +89,7 @@ class Conv:
         return y
 
     def fan(self, inputs: tuple[int, ...], onward: Counts) -> Counts:
-        per_group = onward.reshape(self.groups, -1, *onward.shape[1:]).sum(axis=1)
+        per_group = onward.reshape(self.groups, len(onward) // self.groups, *onward.shape[1:]).sum(axis=1)
         each = np.repeat(per_group, inputs[0] // self.groups, axis=0)
         return _windows(inputs, each, self.weight.shape[2:], self.stride, self.padding, self.dilation)
 
@@ -111,8 +113,10 @@ class Pool:
 
     def apply(self, x: Array) -> Array:
         _, height, width = self.shape(x.shape)
-        padded = np.pad(x, ((0, 0), (self.padding[0],) * 2, (self.padding[1],) * 2))
         y = np.zeros((x.shape[0], height, width))
+        if y.size == 0:
+            return y
+        padded = np.pad(x, ((0, 0), (self.padding[0],) * 2, (self.padding[1],) * 2))
         for ky in range(self.kernel[0]):
             for kx in range(self.kernel[1]):
                 y += padded[
@@ -149,14 +153,12 @@ Operator = Dense | Conv | Pool | Scale
 
 
 def _positions(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
-    """How many places a window has along one axis. Raises ConfigError where it has none."""
-    room = size + 2 * padding - dilation * (kernel - 1) - 1
-    if room < 0 or min(kernel, stride, dilation) < 1 or padding < 0:
+    """How many places a window has along one axis, possibly none. Raises ConfigError for no window."""
+    if min(kernel, stride, dilation) < 1 or padding < 0:
         raise ConfigError(
-            f"a window of {kernel} (stride {stride}, padding {padding}, dilation {dilation}) "
-            f"has no place on {size} elements"
+            f"a window of {kernel} with stride {stride}, padding {padding} and dilation {dilation} is none"
         )
-    return room // stride + 1
+    return max(0, (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1)
 
 
 def _windows(
@@ -169,6 +171,8 @@ def _windows(
 ) -> Counts:
     """`fan` of sliding windows that keep each channel apart; `onward` has the input's channels."""
     channels, height, width = inputs
+    if onward.size == 0:
+        return np.zeros(inputs, np.int64)
     total = np.zeros((channels, height + 2 * padding[0], width + 2 * padding[1]), np.int64)
     for ky in range(kernel[0]):
         for kx in range(kernel[1]):

@@ -315,7 +315,7 @@ def test_more_paths_than_can_be_meant_are_refused() -> None:
         ({"padding": "reflect"}, "padding 'reflect'"),
         ({"groups": 3}, "does not fit 2 input channels"),
         ({"input_shape": np.array([7, 7])}, r"input_shape is \(7, 7\)"),
-        ({"dilation": np.array([9, 9])}, "has no place on 5 elements"),
+        ({"dilation": np.array([9, 9])}, "smaller than the window"),
         ({"weight": np.ones((1, 2, 3))}, "four dimensions"),
         ({"bias": np.ones(5)}, "bias has shape"),
         ({"stride": np.array([1.5, 1])}, "whole numbers"),

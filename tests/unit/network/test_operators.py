@@ -103,8 +103,7 @@ def _reached(
         (Dense(array(np.ones((2, 3)))), (4,), r"dense weight of shape \(2, 3\) cannot take \(4,\)"),
         (Conv(array(np.ones((2, 3, 1, 1)))), (2, 4, 4), "kernel of shape .* in 1 group"),
         (Conv(array(np.ones((2, 3, 1, 1)))), (4, 4), "kernel of shape"),
-        (Conv(array(np.ones((2, 2, 5, 5)))), (2, 4, 4), "a window of 5 .* has no place on 4 elements"),
-        (Pool((2, 2), (0, 1)), (2, 4, 4), "a window of 2 .stride 0"),
+        (Pool((2, 2), (0, 1)), (2, 4, 4), "a window of 2 with stride 0"),
         (Pool((2, 2), (1, 1)), (4,), "a pool cannot take"),
         (Scale(array(np.ones(3))), (2,), "a scale of shape"),
     ],
@@ -114,6 +113,14 @@ def test_an_operator_refuses_a_shape_that_it_cannot_take(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         operator.shape(shape)
+
+
+@pytest.mark.parametrize("operator", [Conv(array(np.ones((4, 2, 5, 2))), (3, 1)), Pool((5, 5), (3, 3))])
+def test_a_window_with_no_place_gives_nothing_and_costs_nothing(operator: Operator) -> None:
+    out = operator.apply(array(np.ones((2, 1, 4))))
+    assert out.size == 0
+    assert out.shape == operator.shape((2, 1, 4))
+    assert fan([operator], (2, 1, 4)).tolist() == np.zeros((2, 1, 4)).tolist()
 
 
 def test_same_padding_is_torchs_even_where_it_is_uneven() -> None:
