@@ -162,7 +162,7 @@ def _rate(count: int, seconds: float, unit: str) -> str:
 def _losses(report: Report) -> str:
     parts = [f"{report.lost:,} events"]
     if report.counters.outside:
-        parts.append(f"{report.counters.outside:,} outside the network's input")
+        parts.append(f"{report.counters.outside:,} outside the network's input (choose a crop or a pool)")
     if report.counters.cropped:
         parts.append(f"{report.counters.cropped:,} left out by the encoding")
     parts += [f"{count:,} {name}" for name, count in report.source_counts.items()]

@@ -95,17 +95,17 @@ def _show_network(network: Network, json: bool) -> None:
     if json:
         print(json_module.dumps(dataclasses.asdict(description), indent=2))
         return
+    print(f"{network.name}  {network.hash[:12]}")
     print(
-        f"{network.name}: {network.neurons:,} neurons, {network.parameters:,} parameters, {network.hash[:12]}"
+        f"{description.neurons:,} neurons, {description.parameters:,} parameters; a step takes at most "
+        f"{description.macs:,} multiply-adds, its state {description.state:,} bytes\n"
     )
-    table = Table("layer", "kind", "shape", "neurons", "parameters", "neuron", "delay", box=None)
+    table = Table("layer", "shape", "from", "parameters", "one step", box=None)
     for row in description.layers:
         shape = "x".join(map(str, row.shape))
-        table.add_row(
-            row.name, row.kind, shape, f"{row.neurons:,}", f"{row.parameters:,}", row.equation, str(row.delay)
-        )
+        table.add_row(row.name, shape, "\n".join(row.sources), f"{row.parameters:,}", row.equation)
     Console().print(table)
-    for name, value in dataclasses.asdict(network.semantics).items():
-        print(f"  {name:<13} {readable(value) if name == 'dt' else value}")
-    for note in network.notes:
+    choices = ", ".join(f"{name} {value}" for name, value in description.choices)
+    print(f"\nread as: {choices}")
+    for note in description.notes:
         print(f"note: {note}")
