@@ -182,28 +182,27 @@ def _follow(
     nan = np.float32(np.nan)
     room = len(events) - 1
     while k < count and n < room:
-        at = np.int64(places[k])
-        i = begin + at
-        new, held = v[i], memory[i]
+        at = np.uint64(places[np.uint64(k)])  # indices without a sign need no test for negative ones
+        i = np.uint64(begin) + at
+        new, held, was_ready = v[i], memory[i], ready[i]
         rise = np.float64(new) - np.float64(before[at])
         slope = rise * per_us + np.float64(leaks[i]) * (1.0 + leak_light * np.float64(light[i]))
         on, off = np.float64(ons[i]), -np.float64(offs[i])
         free = held == held
-        u = 0.0 if free else np.float64(ready[i] - start)
-        d = np.float64(new) - np.float64(held) - slope * span if free else 0.0
-        y = (i * inverse) >> 40
-        place = y << 16 | (i - y * width)
+        u, d = np.float64(was_ready - start), np.float64(new) - np.float64(held) - slope * span
+        u, d = 0.0 if free else u, d if free else 0.0
+        y = (np.int64(i) * inverse) >> 40
+        place = y << 16 | (np.int64(i) - y * width)
         threshold = on if slope > 0.0 else off
-        wait = threshold / slope
         when = u + (threshold - d) / slope
         fires = (when >= u) & (when < span)
-        events[n] = np.int64(when if fires else 0.0) << 33 | np.int64(slope > 0.0) << 32 | place
+        events[np.uint64(n)] = np.int64(when if fires else 0.0) << 33 | np.int64(slope > 0.0) << 32 | place
         then = when + refractory if fires else u
-        simple = (d < on) & (d > off) & (marked != i) & (not ((then < span) & fires & (then + wait < span)))
-        if simple:
+        again = fires & (abs(threshold) < abs(slope) * (span - then))
+        if (d < on) & (d > off) & (marked != np.int64(i)) & (not again):
             n += fires
-            left = 0.0 if fires else d
-            memory[i] = new - np.float32(left + slope * (span - then)) if then < span else nan
+            rest = new - np.float32((0.0 if fires else d) + slope * (span - then))
+            memory[i] = rest if then < span else nan
             ready[i] = start + np.int64(np.ceil(then))
             k += 1
             continue
@@ -215,12 +214,10 @@ def _follow(
                 when, rises = u, d >= on
             elif not when >= u:  # no slope
                 when = span
-            while noise[next_noise] >> 23 == i:
-                struck = np.float64((noise[next_noise] >> 1) & 0x3FFFFF)
-                if struck >= u:
-                    if struck < when:
-                        when, rises = struck, noise[next_noise] & 1 == 1
-                    break
+            while noise[next_noise] >> 23 == np.int64(i) and (noise[next_noise] >> 1) & 0x3FFFFF < u:
+                next_noise += 1
+            if noise[next_noise] >> 23 == np.int64(i) and (noise[next_noise] >> 1) & 0x3FFFFF < when:
+                when, rises = np.float64((noise[next_noise] >> 1) & 0x3FFFFF), noise[next_noise] & 1 == 1
                 next_noise += 1
             if when >= span:
                 break
@@ -231,7 +228,7 @@ def _follow(
             u, d = when + refractory, 0.0
         memory[i] = new - np.float32(d + slope * (span - u)) if u < span else nan
         ready[i] = start + np.int64(np.ceil(u))
-        while noise[next_noise] >> 23 == i:
+        while noise[next_noise] >> 23 == np.int64(i):
             next_noise += 1
         used, n = next_noise, m
         marked = noise[used] >> 23
