@@ -18,6 +18,7 @@ MOST: Final = 1 << 26
 _LZ4_LEVELS: Final = {"lz4": 0, "lz4_high": 9}
 _ZSTD_LEVELS: Final = {"zstd": 1, "zstd_high": 9}
 _STEP: Final = 1 << 20
+_SIZE_FLAG: Final = 0x08  # of an LZ4 frame: its header says what it unpacks to
 
 
 class Undecodable(ValueError):
@@ -29,12 +30,21 @@ def _plain(packed: memoryview) -> memoryview:
 
 
 class _Lz4:
-    """Unpacks LZ4 frames with one context, kept."""
+    """Unpacks LZ4 frames: at once where they cannot grow beyond bounds, else piece by piece."""
 
     def __init__(self) -> None:
         self._context = lz4.frame.create_decompression_context()
 
     def __call__(self, packed: memoryview) -> bytes:
+        # a byte unpacks to at most 255, and without the size flag nothing is allocated in advance
+        if len(packed) * 255 <= MOST and len(packed) > 4 and not packed[4] & _SIZE_FLAG:
+            try:
+                return bytes(lz4.frame.decompress(packed))
+            except RuntimeError as error:
+                raise Undecodable(f"no LZ4 frame ({error})") from error
+        return self._in_pieces(packed)
+
+    def _in_pieces(self, packed: memoryview) -> bytes:
         pieces: list[bytes] = []
         total, at = 0, 0
         try:
@@ -94,7 +104,7 @@ def compressor(name: str) -> Callable[[bytes], bytes]:
     """What packs the packets of a file. Raises ConfigError for an unknown name."""
     if name in _LZ4_LEVELS:
         level = _LZ4_LEVELS[name]
-        return lambda data: lz4.frame.compress(data, compression_level=level)
+        return lambda data: bytes(lz4.frame.compress(data, compression_level=level, store_size=False))
     if name in _ZSTD_LEVELS:
         packer = zstandard.ZstdCompressor(level=_ZSTD_LEVELS[name], write_content_size=True)
         return packer.compress

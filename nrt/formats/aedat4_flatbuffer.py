@@ -143,8 +143,12 @@ def walk_plain(
                 break
             _copy(raw, data, out[n : n + count], count)
             n += count
-        elif not np.any(foreign == source):
-            break
+        else:
+            known = False
+            for number in foreign:
+                known |= number == source
+            if not known:
+                break
         at = stop
     return at, n
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import h5py
 import numpy as np
@@ -54,7 +54,7 @@ class Hdf5Recording(Recording):
 
     has_triggers = True
 
-    def __init__(self, path: Path, file: h5py.File, beneath: FileIO | None = None) -> None:
+    def __init__(self, path: Path, file: Any, beneath: FileIO | None = None) -> None:
         """Takes both over. Raises Unreadable, or what h5py raises."""
         self.path = path
         self._file, self._beneath = file, beneath
@@ -98,7 +98,7 @@ class Hdf5Recording(Recording):
         _close(self._file, self._beneath)
 
 
-def _close(file: h5py.File, beneath: FileIO | None) -> None:
+def _close(file: Any, beneath: FileIO | None) -> None:
     file.close()
     if beneath is not None:
         beneath.close()
@@ -108,7 +108,7 @@ def _sentence(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _find(file: h5py.File) -> tuple[str, Rows]:
+def _find(file: Any) -> tuple[str, Rows]:
     """(name of the layout, its rows). Raises Unreadable."""
     if isinstance(file.get("CD/events"), h5py.Dataset):
         return "Prophesee HDF5", Table(file["CD/events"])
@@ -129,7 +129,7 @@ def _find(file: h5py.File) -> tuple[str, Rows]:
     raise Unreadable(f"no events in a layout that is known; at its root lie {there}")
 
 
-def _shape(file: h5py.File) -> tuple[int, int, int] | None:
+def _shape(file: Any) -> tuple[int, int, int] | None:
     own = file.attrs.get("shape")
     if own is not None and np.shape(own) == (3,):
         return int(own[0]), int(own[1]), int(own[2])
@@ -142,7 +142,7 @@ def _shape(file: h5py.File) -> tuple[int, int, int] | None:
     return None
 
 
-def _edges(file: h5py.File) -> NDArray[np.void]:
+def _edges(file: Any) -> NDArray[np.void]:
     """The triggers of a Prophesee file, all at once: they are few."""
     dataset = file.get("EXT_TRIGGER/events")
     if not isinstance(dataset, h5py.Dataset) or not {"t", "p", "id"} <= set(dataset.dtype.names or ()):

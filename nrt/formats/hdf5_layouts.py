@@ -37,7 +37,7 @@ class Rows(ABC):
 class Columns(Rows):
     """One data set for each field, in a group. Polarities may be signed or truth values."""
 
-    def __init__(self, group: h5py.Group, fields: Sequence[str], offset: int = 0) -> None:
+    def __init__(self, group: Any, fields: Sequence[str], offset: int = 0) -> None:
         self._sets = {name: require_numbers(group[name], 1) for name in fields}
         self._offset = offset
         self.length = min(len(column) for column in self._sets.values())
@@ -53,7 +53,7 @@ class Columns(Rows):
 class Matrix(Rows):
     """A data set of n rows t, x, y, p."""
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    def __init__(self, dataset: Any) -> None:
         self._rows = require_numbers(dataset, 2)
         self.length = len(dataset)
 
@@ -68,7 +68,7 @@ class Matrix(Rows):
 class Table(Rows):
     """A data set of records with t, x, y and p, packed with ECF, a stock filter or not at all."""
 
-    def __init__(self, dataset: h5py.Dataset) -> None:
+    def __init__(self, dataset: Any) -> None:
         if not {"t", "x", "y", "p"} <= set(dataset.dtype.names or ()) or dataset.ndim != 1:
             raise Unreadable(f"{dataset.name} holds no records of t, x, y and p")
         require_chunks(dataset)
@@ -105,7 +105,7 @@ class Table(Rows):
         skipped, packed = self._dataset.id.read_direct_chunk((chunk,))
         wanted = min(len(self._unpacked), self.length - chunk)
         if skipped:
-            plain = np.frombuffer(packed, self._dataset.dtype)[: len(self._unpacked)]
+            plain: Column = np.frombuffer(packed, self._dataset.dtype)[: len(self._unpacked)]
             for name in "txyp":
                 store(self._unpacked[: len(plain)], name, plain[name], 0)
             count = len(plain)
@@ -133,7 +133,7 @@ def store(out: Records, name: str, values: Column, offset: int) -> None:
         out["t"] += offset
 
 
-def require_numbers(dataset: Any, dimensions: int) -> h5py.Dataset:
+def require_numbers(dataset: Any, dimensions: int) -> Any:
     """`dataset` if it holds whole numbers or truth values in chunks that can be read. Raises Unreadable."""
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim != dimensions or dataset.dtype.kind not in "iub":
         raise Unreadable(f"{getattr(dataset, 'name', '?')} is no column of whole numbers")
@@ -141,7 +141,7 @@ def require_numbers(dataset: Any, dimensions: int) -> h5py.Dataset:
     return dataset
 
 
-def require_chunks(dataset: h5py.Dataset) -> None:
+def require_chunks(dataset: Any) -> None:
     """Raises Unreadable if a chunk is larger than 64 MiB."""
     chunks = dataset.chunks
     size = dataset.dtype.itemsize * int(np.prod(chunks, dtype=np.float64)) if chunks else 0

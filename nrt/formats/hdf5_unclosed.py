@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import h5py
 
@@ -36,7 +36,7 @@ class _Unmarked(FileIO):
         return got
 
 
-def open_file(path: Path) -> tuple[h5py.File, FileIO | None]:
+def open_file(path: Path) -> tuple[Any, FileIO | None]:
     """Opens for reading, closed or not; (the file, what to close after it). Raises what h5py raises."""
     with path.open("rb") as file:
         head = file.read(_SUPERBLOCK)

@@ -104,10 +104,13 @@ def decode_text(
     roles: NDArray[np.int64],
     unit: int,
     state: NDArray[np.int64],
+    cell: NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Decodes whole lines of `raw` into `out`; returns (bytes consumed, events). state[0] = 1 at a bad line."""
+    """Decodes whole lines of `raw` into `out`; returns (bytes consumed, events). state[0] = 1 at a bad line.
+
+    cell: scratch for the values of a line, by role
+    """
     at, n, size = 0, 0, len(raw)
-    cell = np.zeros(5, np.int64)
     while at < size and n < len(out):
         start, column, good, ended = at, 0, True, False
         comment = raw[at] == 35 or raw[at] == 37
@@ -214,12 +217,13 @@ class CsvDecoder(Decoder):
         self._columns = columns
         self._roles = np.array(columns.roles, np.int64)
         self._state = np.zeros(1, np.int64)
+        self._cell = np.zeros(5, np.int64)
         self._consumed = 0
 
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
         separator = ord(self._columns.separator)
         consumed, written = decode_text(
-            raw, event_words(events), separator, self._roles, self._columns.exponent, self._state
+            raw, event_words(events), separator, self._roles, self._columns.exponent, self._state, self._cell
         )
         self._consumed += consumed
         return consumed, written
