@@ -1,9 +1,9 @@
 """Writes HDF5: our own columns, and Prophesee's records without ECF.
 
-Our own files are written in HDF5's single-writer mode: after `flush` everything so far can be read, also while
-the file is being written and also when the writer is killed (h5py opens it with `swmr=True`, our reader as it is). Prophesee's
-readers do not open files in that mode, so that layout promises its rows only after `close`, or after a `flush`
-that nothing followed.
+Our own files are written in HDF5's single-writer mode: after `flush` everything so far can be read, also while the
+file is being written and also when the writer is killed (h5py opens it with `swmr=True`, our reader as it is).
+Prophesee's readers do not open files in that mode, so that layout promises its rows only after `close`, or after
+a `flush` that nothing followed.
 
 HDF5 cannot recover from a write that fails: the file cannot even be closed. So before each write the disk is asked
 for all the room that it may take, and a full disk shows there, with the file still whole.
