@@ -146,9 +146,10 @@ class FileSource(Source):
         if not self._speed:
             yield from self._cut()
             return
-        begin, first = now(), None
+        begin, first = 0, None  # time runs from the first packet on: the decoder may have to be compiled before
         for packet in self._cut():
-            first = packet.start if first is None else first
+            if first is None:
+                begin, first = now(), packet.start
             due = begin + round((packet.end - first) * 1_000 / self._speed)
             wait = due - now()
             if wait > 0 and stop.wait(wait / 1e9):

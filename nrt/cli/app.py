@@ -101,11 +101,68 @@ def run(
 
 
 @app.command()
-def demo(json: Json = False) -> None:
-    """Watch a small network tell which way things move; needs no file, no camera and no network access."""
+def record(
+    source: Annotated[str, typer.Argument(help="A source URI (`nrt devices` lists them) or a recording.")],
+    file: Annotated[Path, typer.Argument(help="The file to write.")],
+    format: Annotated[
+        str | None, typer.Option(help="evt3, aedat4, es, hdf5, ...; default by the file's ending.")
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, for sources that do not say.")] = None,
+    rebase: Annotated[
+        bool, typer.Option("--rebase", help="Count times from the start of the stream.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Record any source into a file, readable up to the last second even if this process is killed."""
+    from nrt.cli.record import record_source
+
+    record_source(source, file, format=format, limit=limit, size=size, rebase=rebase, force=force, json=json)
+
+
+@app.command()
+def play(
+    source: Annotated[str, typer.Argument(help="A source URI (`nrt devices` lists them) or a recording.")],
+    speed: Annotated[
+        float | None, typer.Option(help="Multiple of real time, default 1; 0 is as fast as possible.")
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Send it as a camera would: pty, udp://host:port or file:path.")
+    ] = None,
+    wire: Annotated[str | None, typer.Option("--as", help="As whose bytes: evt3, davis or edvs.")] = None,
+    json: Json = False,
+) -> None:
+    """Play a source in real time, onto a wire as a camera would if asked, and say how well it kept time."""
+    from nrt.cli.record import play_source
+
+    play_source(source, speed=speed, limit=limit, to=to, wire=wire, json=json)
+
+
+@app.command()
+def demo(
+    digits: Annotated[int, typer.Option(min=1, max=1000, help="Digits to read, six a second.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sensor's noise and the order of the digits.")] = 7,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(help="The device's URI; may be repeated. Default: every simulator that is ready."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write the plots to this file. Default: nrt-demo.html, with --json none."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Watch a network read handwritten digits through a simulated camera; needs no camera and no network access."""
     from nrt.cli.demo import show_demo
 
-    show_demo(json)
+    page = html if html is not None or json else Path("nrt-demo.html")
+    show_demo(digits=digits, seed=seed, on=on or (), html=page, json=json)
 
 
 @app.command()
