@@ -57,7 +57,8 @@ def numbers(name: str, node: Node, key: str, default: float | None = None) -> ND
         return np.asarray(default, np.float64)
     if isinstance(value, str) or value.dtype.kind not in "fiub":
         raise ConfigError(f"{name}: {key} is text, it should be numbers")
-    result = value.astype(np.float64)
+    with np.errstate(all="ignore"):  # what float64 cannot hold is refused below
+        result = value.astype(np.float64)
     if not bool(np.all(np.isfinite(result))):
         raise ConfigError(f"{name}: {key} is not finite everywhere (NaN or infinite)")
     return result

@@ -158,21 +158,14 @@ def test_numbers_kept_in_another_file_are_refused(path: Path) -> None:
         load(path)
 
 
-def test_a_damaged_file_gives_an_error_and_never_anything_else(path: Path, tmp_path: Path) -> None:
-    whole = bytearray(path.read_bytes())
-    rng = np.random.default_rng(1)
-    damaged = tmp_path / "damaged.nir"
-    failed = 0
-    for _ in range(150):
-        copy = bytearray(whole)
-        for position in rng.integers(8, len(copy), 12):
-            copy[position] = rng.integers(256)
-        damaged.write_bytes(copy[: rng.integers(len(copy) // 2, len(copy) + 1)])
-        try:
-            load(damaged)
-        except NrtError:
-            failed += 1
-    assert failed > 50
+def test_a_file_that_was_cut_short_gives_an_error_and_never_anything_else(path: Path, tmp_path: Path) -> None:
+    """Cut, not garbled: HDF5's own library may not return from garbled strings (docs/decisions/0001)."""
+    whole = path.read_bytes()
+    cut = tmp_path / "cut.nir"
+    for length in range(0, len(whole), len(whole) // 60):
+        cut.write_bytes(whole[:length])
+        with pytest.raises(NrtError):
+            load(cut)
 
 
 def test_a_file_that_may_not_be_opened_is_refused(path: Path) -> None:
