@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nrt.errors import NotFound
+from nrt.errors import ConfigError, NotFound
 from nrt_sim.scenes.image import Image
-from nrt_sim.scenes.objects import MovingBar
-from nrt_sim.scenes.path import Saccades
+from nrt_sim.scenes.objects import Disc, Looming, MovingBar, Objects
+from nrt_sim.scenes.path import Circle, Saccades, Straight
+from nrt_sim.scenes.patterns import Grating, RandomDots
+from nrt_sim.scenes.pictures import Video, Webcam, image_file
 from nrt_sim.scenes.scene import Scene, Uniform
 from nrt_sim.scenes.texture import texture
 
@@ -67,6 +70,65 @@ def _saccades(view: View) -> Scene:
     )
 
 
+def _grating(view: View) -> Scene:
+    contrast = (view.contrast - 1) / (view.contrast + 1)
+    mean = (view.light + view.dim) / 2
+    period = min(view.shape) / 6
+    return Grating(
+        view.shape, period=period, hertz=view.speed(4), degrees=view.degrees, light=mean, contrast=contrast
+    )
+
+
+def _dot(view: View) -> Scene:
+    height, width = view.shape
+    path = Circle(width / 2, height / 2, min(view.shape) * 0.35, view.speed(2))
+    return Disc(
+        view.shape, path, radius=min(view.shape) / 20, light=view.light, background=view.dim, label="dot"
+    )
+
+
+def _looming(view: View) -> Scene:
+    contact = round(1e6 / view.speed(1))
+    return Looming(
+        view.shape, size=min(view.shape) / 40, contact=contact, light=view.dim, background=view.light
+    )
+
+
+def _dots(view: View) -> Scene:
+    return RandomDots(
+        view.shape, speed=view.speed(100), degrees=view.degrees, light=view.light, background=view.dim,
+        seed=view.seed,
+    )  # fmt: skip
+
+
+def _objects(view: View) -> Scene:
+    """Three discs of different size and speed that cross the view."""
+    height, width = view.shape
+    discs = []
+    for k, label in enumerate(("small", "middle", "large")):
+        radius, speed = min(view.shape) / (24 >> k), view.speed(100) * (1 - 0.25 * k)
+        wrap = (-radius, -radius, width + 2 * radius, height + 2 * radius)
+        path = Straight(width * k / 3, height * (k + 1) / 4, speed, speed * 0.5 * (k - 1), wrap=wrap)
+        discs.append(Disc(view.shape, path, radius=radius, light=view.light, label=label))
+    return Objects(view.shape, discs, background=view.dim)
+
+
+def _image(view: View) -> Scene:
+    if not view.file:
+        raise ConfigError("synth:image needs a picture, as in synth:image?file=photo.png")
+    return image_file(view.file, view.shape, light=view.light, contrast=view.contrast)
+
+
+def _video(view: View) -> Scene:
+    if not view.file:
+        raise ConfigError("synth:video needs a video, as in synth:video?file=street.mp4")
+    return Video(view.file, view.shape, light=view.light, contrast=view.contrast)
+
+
+def _webcam(view: View) -> Scene:
+    return Webcam(view.file or "/dev/video0", view.shape, light=view.light)
+
+
 def _uniform(view: View) -> Scene:
     if view.velocity is None:
         return Uniform(view.shape, light=view.light)
@@ -80,12 +142,26 @@ SCENES: Final[Mapping[str, Entry]] = {
     "saccades": Entry(
         _saccades, "a natural texture seen by a gaze that jumps around a triangle, as N-MNIST's"
     ),
+    "grating": Entry(_grating, "a sine grating drifts; velocity in Hz (4), degrees"),
+    "dot": Entry(_dot, "a dot on a circle; velocity in turns per second (2)"),
+    "looming": Entry(_looming, "a dark disc on a collision course; velocity in collisions per second (1)"),
+    "dots": Entry(_dots, "random dots that move together; velocity in pixels/s (100), degrees"),
+    "objects": Entry(_objects, "three labelled discs on their ways; velocity in pixels/s (100)"),
+    "image": Entry(_image, "a picture file under saccades; file"),
+    "video": Entry(_video, "a video file, interpolated between its pictures; file"),
+    "webcam": Entry(_webcam, "a webcam; file (/dev/video0)"),
     "uniform": Entry(_uniform, "even light: noise alone; with velocity it flickers at so many Hz"),
 }
 
 
 def make(name: str, view: View) -> Scene:
     """The scene of that name. Raises NotFound, ConfigError."""
+    if not (0 < view.light < math.inf and 1 < view.contrast < math.inf):
+        raise ConfigError(
+            f"light is {view.light} lux and contrast {view.contrast}; light must be positive, contrast above 1"
+        )
+    if view.velocity is not None and not (abs(view.velocity) < math.inf and view.velocity):
+        raise ConfigError(f"the velocity is {view.velocity}; it must be a number other than 0")
     if name not in SCENES:
         raise NotFound(name, f"no scene '{name}'; there is {', '.join(SCENES)}", list(SCENES))
     return SCENES[name].make(view)

@@ -85,13 +85,14 @@ def _sample(picture: Frame, x: float, y: float, zoom: float, out: Frame) -> None
         left[i] = min(np.int64(at), max(width - 2, 0))
         part[i] = at - left[i]
     right = min(width - 1, 1)
+    blended = np.empty(width, np.float32)
     for j in range(rows):
         at = min(max((j + 0.5 + y - rows / 2) * zoom + height / 2 - 0.5, 0.0), height - 1.0)
         top = min(np.int64(at), max(height - 2, 0))
         below = min(top + 1, height - 1)
         down = np.float32(at - top)
+        for i in range(width):
+            blended[i] = picture[top, i] + (picture[below, i] - picture[top, i]) * down
         for i in range(columns):
-            k, f = left[i], part[i]
-            upper = picture[top, k] + (picture[top, k + right] - picture[top, k]) * f
-            lower = picture[below, k] + (picture[below, k + right] - picture[below, k]) * f
-            out[j, i] = upper + (lower - upper) * down
+            k = left[i]
+            out[j, i] = blended[k] + (blended[k + right] - blended[k]) * part[i]

@@ -1,11 +1,14 @@
-"""Moving objects: bar, discs, and what they are part of."""
+"""Moving objects: a bar, discs, one that looms, several with their labels."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from nrt.errors import ConfigError
-from nrt_sim.scenes.path import Path, cosine, sine
+from nrt.jit import jit
+from nrt_sim.scenes.path import Path, Still, cosine, sine
 from nrt_sim.scenes.scene import Frame, Scene, Truth
 
 DIRECTIONS = ("right", "down-right", "down", "down-left", "left", "up-left", "up", "up-right")
@@ -88,10 +91,7 @@ class MovingBar(Scene):
 
 
 class Disc(Scene):
-    """A disc of `radius` pixels that follows `path`; with `growth` it looms: radius·exp(growth·t), at most the view.
-
-    light, background: lux
-    """
+    """A disc of `radius` pixels that follows `path`; light, background: lux."""
 
     def __init__(
         self,
@@ -99,7 +99,6 @@ class Disc(Scene):
         path: Path,
         *,
         radius: float = 5.0,
-        growth: float = 0.0,
         light: float = 500.0,
         background: float = 50.0,
         label: str = "disc",
@@ -108,7 +107,7 @@ class Disc(Scene):
         check_light(light, background)
         if not 0 < radius < np.inf:
             raise ConfigError(f"a disc of radius {radius} pixels; it must be positive")
-        self._path, self._radius, self._growth = path, radius, growth
+        self._path, self._radius = path, radius
         self._light, self._background, self._label = light, background, label
 
     @property
@@ -122,21 +121,79 @@ class Disc(Scene):
 
     def cover(self, t: int, out: Frame) -> None:
         out.fill(0)
-        paint(out, *self._path.at(t), self._radius)
+        paint(out, *self._path.at(t), self.radius(t))
+
+    def draw(self, t: int, out: Frame) -> None:
+        """Paints the disc alone over what is there."""
+        paint(out, *self._path.at(t), self.radius(t), self._light)
+
+    def radius(self, t: int) -> float:
+        """In pixels, at time t."""
+        return self._radius
 
     def truth(self, t: int) -> list[Truth]:
         return [Truth(self._label, *self._path.at(t), *self._path.velocity(t))]
 
 
-def paint(out: Frame, x: float, y: float, radius: float) -> None:
-    """Covers a disc, as far as it lies in view; only its square is touched."""
+class Looming(Disc):
+    """A dark disc on a collision course, seen from ahead; after the collision it starts over.
+
+    size: half the object's size over its distance at the start, times the focal length, in pixels · contact: µs to
+    the collision, at which the next one begins (radius = size·contact/(contact - t), up to the view's diagonal)
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        *,
+        size: float = 4.0,
+        contact: int = 1_000_000,
+        light: float = 50.0,
+        background: float = 500.0,
+    ) -> None:
+        centre = (shape[1] / 2, shape[0] / 2)
+        super().__init__(
+            shape, Still(*centre), radius=size, light=light, background=background, label="looming"
+        )
+        if contact < 1:
+            raise ConfigError(f"a collision in {contact} µs; it must lie ahead")
+        self._contact = contact
+        self._largest = float(np.hypot(*shape)) / 2 + 1
+
+    def radius(self, t: int) -> float:
+        left = self._contact - t % self._contact
+        return min(self._radius * self._contact / left, self._largest)
+
+
+class Objects(Scene):
+    """Several labelled discs in front of a background, each on its path; later ones lie in front."""
+
+    def __init__(self, shape: tuple[int, int], discs: Sequence[Disc], *, background: float = 50.0) -> None:
+        super().__init__(shape)
+        check_light(background, background)
+        if any(disc.shape != self.shape for disc in discs):
+            raise ConfigError("all objects must be made for the shape of the scene")
+        self._discs, self._background = list(discs), background
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(label for disc in self._discs for label in disc.labels))
+
+    def frame(self, t: int, out: Frame) -> None:
+        out.fill(self._background)
+        for disc in self._discs:
+            disc.draw(t, out)
+
+    def truth(self, t: int) -> list[Truth]:
+        return [truth for disc in self._discs for truth in disc.truth(t)]
+
+
+@jit
+def paint(out: Frame, x: float, y: float, radius: float, light: float = 1.0) -> None:
+    """Paints a disc of `light` over what is there, as far as it lies in view; only its square is touched."""
     height, width = out.shape
-    top, bottom = max(int(y - radius - 1), 0), min(int(y + radius + 2), height)
-    left, right = max(int(x - radius - 1), 0), min(int(x + radius + 2), width)
-    if top >= bottom or left >= right:
-        return
-    dy = np.arange(top, bottom, dtype=np.float32) + np.float32(0.5 - y)
-    dx = np.arange(left, right, dtype=np.float32) + np.float32(0.5 - x)
-    distance = np.sqrt(dy[:, None] ** 2 + dx**2)
-    part = np.clip(np.float32(radius + 0.5) - distance, 0, 1)
-    np.maximum(out[top:bottom, left:right], part, out=out[top:bottom, left:right])
+    for j in range(max(int(y - radius - 1), 0), min(int(y + radius + 2), height)):
+        for i in range(max(int(x - radius - 1), 0), min(int(x + radius + 2), width)):
+            dx, dy = i + 0.5 - x, j + 0.5 - y
+            part = min(max(radius + 0.5 - np.sqrt(dx * dx + dy * dy), 0.0), 1.0)
+            out[j, i] = np.float32(out[j, i] + part * (light - out[j, i]))

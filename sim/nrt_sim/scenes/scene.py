@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import ConfigError
+from nrt_sim.scenes.path import sine
 
 Frame = NDArray[np.float32]
 
@@ -155,6 +156,5 @@ class Uniform(Scene):
         self._light, self._depth, self._hertz = light, depth, hertz
 
     def frame(self, t: int, out: Frame) -> None:
-        from nrt_sim.scenes.path import sine
 
         out.fill(self._light * (1 + self._depth * sine(self._hertz * t * 1e-6)))

@@ -9,7 +9,7 @@ no choice. Random numbers are counter-based: a hash of (key, counter), so a draw
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from llvmlite import ir
@@ -44,7 +44,9 @@ def _as(like: Any, element: Any) -> Any:
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a·b + c, rounded once: IEEE's own operation, so it is the same with or without an instruction for it."""
     name = f"llvm.fma.v{a.type.count}f32" if isinstance(a.type, ir.VectorType) else "llvm.fma.f32"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(a.type, [a.type] * 3), name)
+    function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+        builder.module, ir.FunctionType(a.type, [a.type] * 3), name
+    )
     return builder.call(function, [a, b, c])
 
 
@@ -88,20 +90,27 @@ def decay_body(builder: Any, a: Any) -> Any:
     return builder.fmul(builder.bitcast(power, a.type), series)
 
 
+def _emit(body: Callable[[Any, Any], Any]) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return body(builder, arguments[0])
+
+    return types.float32(types.float32), generate
+
+
 @intrinsic
 def _ln32(typing: Any, x: Any) -> Any:
-    return types.float32(types.float32), lambda context, builder, signature, args: ln_body(builder, *args)
+    return _emit(ln_body)
 
 
 @intrinsic
 def _decay32(typing: Any, a: Any) -> Any:
-    return types.float32(types.float32), lambda context, builder, signature, args: decay_body(builder, *args)
+    return _emit(decay_body)
 
 
-ln32: Callable[[Any], Any] = _ln32
+ln32: Callable[[np.float32], np.float32] = cast(Any, _ln32)
 """ln32(x): natural logarithm of a normal float32 x > 0, to 4e-7 of max(1, |ln x|)."""
 
-decay32: Callable[[Any], Any] = _decay32
+decay32: Callable[[np.float32], np.float32] = cast(Any, _decay32)
 """decay32(a): exp(-a) of a float32 a >= 0, to 4e-5 of itself."""
 
 
@@ -146,24 +155,27 @@ def cosine(turns: float) -> float:
     return sign * series
 
 
+Word = int | np.uint64
+
+
 @inline
-def random_bits(key: int, counter: int) -> int:
+def random_bits(key: Word, counter: Word) -> np.uint64:
     """Draw number `counter` (uint64) of the stream `key` (uint64): splitmix64's output function."""
     z = np.uint64(key) + (np.uint64(counter) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))  # type: ignore[return-value]  # a uint64 inside kernels
+    return z ^ (z >> np.uint64(31))
 
 
 @inline
-def uniform(key: int, counter: int) -> float:
+def uniform(key: Word, counter: Word) -> float:
     """A number strictly between 0 and 1."""
     return (np.float64(random_bits(key, counter) >> np.uint64(12)) + 0.5) * 2.220446049250313e-16
 
 
 @inline
-def normal(key: int, counter: int) -> float:
+def normal(key: Word, counter: Word) -> float:
     """A standard normal number (Box and Muller 1958) from draws 2·counter and 2·counter + 1."""
     u = uniform(key, np.uint64(2) * np.uint64(counter))
     v = uniform(key, np.uint64(2) * np.uint64(counter) + np.uint64(1))
-    return np.sqrt(-2.0 * ln(u)) * cosine(v)
+    return float(np.sqrt(-2.0 * ln(u)) * cosine(v))

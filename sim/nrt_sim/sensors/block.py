@@ -8,7 +8,7 @@ named. Columns are given by address, since numba counts references to every arra
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from llvmlite import ir
 from numba.core import types
@@ -71,7 +71,11 @@ def _advance(
     dark: Any, rate: Any, corner: Any, span: Any, leak_light: Any,
 ) -> Any:  # fmt: skip
     signature = types.int64(*[types.int64] * 10, *[types.float32] * 5)
-    return signature, lambda context, builder, signature, arguments: _body(builder, list(arguments))
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _body(builder, list(arguments))
+
+    return signature, generate
 
 
 @intrinsic
@@ -92,15 +96,15 @@ def _put_places(typing: Any, table: Any, bits: Any, first: Any, out: Any, n: Any
     return types.int64(*[types.int64] * 5), generate
 
 
-advance: Callable[..., int] = _advance
+advance: Callable[..., int] = cast(Any, _advance)
 """advance(light, k, before, j, v, memory, on, off, leak, i, dark, rate, corner, span, leak_light): LANES pixels.
 
 The light from index k on, the columns from index i on; v as it was goes to `before` from index j on. Columns are
 addresses, numbers float32. Returns a bit for each pixel that must be looked at.
 """
 
-put_places: Callable[[int, int, int, int, int], int] = _put_places
-"""put_places(table, bits, first, out, n): writes first + i for each bit i of a byte to the int32 column `out` from n on.
+put_places: Callable[[int, int, int, int, int], int] = cast(Any, _put_places)
+"""put_places(table, bits, first, out, n): writes first + i for each bit i of a byte to the int32 `out` from n on.
 
 Without a branch: eight are always written. Returns n plus the number of bits. table: address of `BITS`.
 """

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.jit import jit
-from nrt_sim.sensors.arithmetic import exp, ln, normal, random_bits, uniform
+from nrt_sim.sensors.arithmetic import Word, exp, ln, normal, random_bits, uniform
 from nrt_sim.sensors.parameters import Parameters
 
 TIME_BITS: Final = 22
@@ -31,7 +31,7 @@ def keys(seed: int) -> Keys:
 
 
 @jit
-def _keys(seed: int) -> Keys:
+def _keys(seed: Word) -> Keys:
     out = np.empty(8, np.uint64)
     for k in range(8):
         out[k] = random_bits(seed, np.uint64(k))
@@ -82,7 +82,7 @@ class Noise:
             self._items = np.empty(2 * len(self._items), np.int64)
 
 
-def factors(parameters: Parameters, pixels: int, on: Floats, off: Floats, key: np.uint64) -> Floats:
+def factors(parameters: Parameters, pixels: int, on: Floats, off: Floats, key: Word) -> Floats:
     """A pixel's noise relative to the median: log-normal, and more where its thresholds are low."""
     p = parameters
     return _factors(pixels, p.noise_mismatch, p.on, p.off, on, off, key)
@@ -90,7 +90,7 @@ def factors(parameters: Parameters, pixels: int, on: Floats, off: Floats, key: n
 
 @jit
 def _factors(
-    pixels: int, spread: float, nominal_on: float, nominal_off: float, on: Floats, off: Floats, key: int
+    pixels: int, spread: float, nominal_on: float, nominal_off: float, on: Floats, off: Floats, key: Word
 ) -> Floats:
     out = np.zeros(pixels, np.float32)
     for i in range(pixels):
@@ -100,7 +100,7 @@ def _factors(
 
 
 @jit
-def _choose(pixels: int, count: int, key: int) -> NDArray[np.int64]:
+def _choose(pixels: int, count: int, key: Word) -> NDArray[np.int64]:
     """`count` different pixels, in ascending order: selection sampling (Knuth, TAOCP 2, 3.4.2 S)."""
     out = np.empty(count, np.int64)
     chosen = 0
@@ -113,7 +113,7 @@ def _choose(pixels: int, count: int, key: int) -> NDArray[np.int64]:
 
 @jit
 def _start(
-    count: int, low: float, high: float, t: float, key: int
+    count: int, low: float, high: float, t: float, key: Word
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rates in events/µs, and the time of each first event."""
     rates = np.empty(count, np.float64)
@@ -156,7 +156,7 @@ def _alias(weight: Floats) -> tuple[Floats, NDArray[np.int32]]:
 
 
 @jit
-def _first(key: int) -> NDArray[np.float64]:
+def _first(key: Word) -> NDArray[np.float64]:
     """State: what is left to the next candidate, in mean distances, and the number of candidates so far."""
     out = np.zeros(2, np.float64)
     out[0] = -ln(uniform(key, np.uint64(0)))
@@ -171,7 +171,7 @@ def _shot(
     other: NDArray[np.int32],
     span: int,
     numbers: tuple[float, float, float, float],
-    key: int,
+    key: Word,
     state: NDArray[np.float64],
     items: NDArray[np.int64],
 ) -> int:
@@ -209,7 +209,7 @@ def _strike(
     counters: NDArray[np.int64],
     t: int,
     span: int,
-    key: int,
+    key: Word,
     n: int,
     items: NDArray[np.int64],
 ) -> int:

@@ -21,7 +21,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.formats.words import BITS
 from nrt.jit import jit
 from nrt_sim.sensors.arithmetic import ln32
 from nrt_sim.sensors.block import LANES, advance, put_places
@@ -104,7 +103,7 @@ def extremes(bits: NDArray[np.int32]) -> tuple[int, int]:
     for i in range(len(bits)):
         low = min(low, bits[i])
         high = max(high, bits[i])
-    return low, high
+    return int(low), int(high)
 
 
 @jit
@@ -190,7 +189,7 @@ def _follow(
         on, off = np.float64(ons[i]), -np.float64(offs[i])
         free = held == held
         u, d = np.float64(was_ready - start), np.float64(new) - np.float64(held) - slope * span
-        u, d = 0.0 if free else u, d if free else 0.0
+        u, d = np.float64(0.0) if free else u, d if free else np.float64(0.0)
         y = (np.int64(i) * inverse) >> 40
         place = y << 16 | (np.int64(i) - y * width)
         threshold = on if slope > 0.0 else off
@@ -200,7 +199,7 @@ def _follow(
         then = when + refractory if fires else u
         again = fires & (abs(threshold) < abs(slope) * (span - then))
         if (d < on) & (d > off) & (marked != np.int64(i)) & (not again):
-            n += fires
+            n += int(fires)
             rest = new - np.float32((0.0 if fires else d) + slope * (span - then))
             memory[i] = rest if then < span else nan
             ready[i] = start + np.int64(np.ceil(then))
@@ -225,7 +224,7 @@ def _follow(
                 return k, used, n
             events[m] = np.int64(when) << 33 | np.int64(rises) << 32 | place
             m += 1
-            u, d = when + refractory, 0.0
+            u, d = when + refractory, np.float64(0.0)
         memory[i] = new - np.float32(d + slope * (span - u)) if u < span else nan
         ready[i] = start + np.int64(np.ceil(u))
         while noise[next_noise] >> 23 == np.int64(i):
@@ -238,7 +237,15 @@ def _follow(
 
 @jit
 def sense(
-    light: Floats, address: int, noise: Ints, c: Columns, columns: Addresses, step: Step, s: Chunk, table: int, events: Ints
+    light: Floats,
+    address: int,
+    noise: Ints,
+    c: Columns,
+    columns: Addresses,
+    step: Step,
+    s: Chunk,
+    table: int,
+    events: Ints,
 ) -> int:
     """One step of all pixels. Events as (µs into the step << 33 | polarity << 32 | y << 16 | x), by pixel.
 
@@ -271,4 +278,4 @@ def sense(
             return -1
         begin, count = begin + CHUNK, -1
     s.cursor[0] = -1
-    return n
+    return int(n)

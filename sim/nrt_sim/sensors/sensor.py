@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import ConfigError, NotFound
+from nrt.formats.words import BITS
 from nrt.jit import jit
 from nrt.packet import EVENT, Records, words
 from nrt_sim.sensors import noise, pixels, readout
@@ -62,7 +63,13 @@ class Sensor:
         self._bus = readout.Bus(given, self.shape[0]) if given is not None else None
         self._scratch = pixels.chunk()
         c = self._columns
-        self._addresses = tuple(column.ctypes.data for column in (c.v, c.memory, c.on, c.off, c.leak))
+        self._addresses = (
+            c.v.ctypes.data,
+            c.memory.ctypes.data,
+            c.on.ctypes.data,
+            c.off.ctypes.data,
+            c.leak.ctypes.data,
+        )
         self._events = np.empty(1 << 14, np.int64)
         self._spare = np.empty(1 << 14, np.int64)
         self._out: Records = np.empty(1 << 14, EVENT)
@@ -155,7 +162,7 @@ class Sensor:
                 self._addresses,
                 step,
                 self._scratch,
-                pixels.BITS.ctypes.data,
+                BITS.ctypes.data,
                 self._events,
             )
             if count >= 0:

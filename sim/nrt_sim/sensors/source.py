@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from nrt.source import Source
 from nrt.worker import Reader
 from nrt_sim.scenes.catalogue import SCENES, View, make
 from nrt_sim.scenes.scene import Scene, Truth
+from nrt_sim.sensors.parameters import Parameters
 from nrt_sim.sensors.presets import PRESETS
 from nrt_sim.sensors.sensor import Sensor, named
 
@@ -147,5 +148,14 @@ def scenes() -> dict[str, str]:
 
 def presets() -> dict[str, str]:
     """Sensors that a URI can name, in one line each."""
-    describe: Callable[[str], str] = lambda name: "{1}x{0} pixels".format(*PRESETS[name].shape)  # noqa: E731
-    return {name: describe(name) for name in PRESETS}
+    return {name: _summary(p) for name, p in PRESETS.items()}
+
+
+def _summary(p: Parameters) -> str:
+    height, width = p.shape
+    rate = (
+        f", {1e3 / p.readout.event:.3g} million events/s"
+        if p.readout is not None
+        else ", no noise, no readout"
+    )
+    return f"{width}x{height} pixels, threshold {p.on:g}{rate}"
