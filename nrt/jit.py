@@ -27,10 +27,8 @@ def bare(function: F) -> F:
 
     numba counts references atomically around calls, which was measured as a third of a short time step.
     """
-    compiled: F = numba.njit(
-        nogil=True, cache=True, boundscheck=False, error_model="numpy", _nrt=False
-    )(function)
-    return compiled
+    njit: Any = numba.njit  # `_nrt` is not among the options that its types know
+    return cast(F, njit(nogil=True, cache=True, boundscheck=False, error_model="numpy", _nrt=False)(function))
 
 
 def inline(function: F) -> F:

@@ -10,9 +10,10 @@ drawn here and there is no ratio.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -21,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.network import Conv, Dense, Network, Neuron, Pool, Population, Projection, neuron
+from nrt.network import Conv, Dense, Network, Neuron, Operator, Pool, Population, Projection, neuron
 from nrt.packet import EVENT, SPIKE, Records
 from nrt_sim.cpu.engine import CpuEngine, warm
 from nrt_sim.yardstick import Yardstick
@@ -147,7 +148,7 @@ def _one_by_one(engine: CpuEngine, case: Case) -> float:
     """Seconds for the steps in calls of one step each."""
     engine.reset()
     bounds = case.bounds.tolist()
-    parts = [case.records[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [case.records[a:b] for a, b in pairwise(bounds)]
     begin = perf_counter()
     for k, part in enumerate(parts):
         engine.run(part, k * DT, 1)
@@ -155,7 +156,7 @@ def _one_by_one(engine: CpuEngine, case: Case) -> float:
 
 
 @contextmanager
-def _one_core() -> Iterator[None]:
+def _one_core() -> Generator[None]:
     """Keeps this thread on one core, where the system lets it."""
     if not hasattr(os, "sched_setaffinity"):
         yield
@@ -175,7 +176,7 @@ def _lif() -> Neuron:
 def net_a(w: Weights) -> Network:
     """Net (a) of weights w1 … w5; as many layers as there are weights."""
     pool = Pool((2, 2), (2, 2))
-    layers = [
+    layers: Sequence[tuple[str, tuple[int, ...], Callable[[], tuple[Operator, ...]]]] = [
         ("conv1", (16, 64, 64), lambda: (Conv(w["w1"], (2, 2), (1, 1)),)),
         ("conv2", (32, 64, 64), lambda: (Conv(w["w2"], (1, 1), (1, 1)),)),
         ("conv3", (32, 32, 32), lambda: (pool, Conv(w["w3"], (1, 1), (1, 1)))),

@@ -10,7 +10,7 @@ import ctypes
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -39,7 +39,7 @@ class Yardstick:
 
     @classmethod
     @contextmanager
-    def built(cls, source: Path, scratch: Path | None) -> Iterator[Self]:
+    def built(cls, source: Path, scratch: Path | None) -> Generator[Self]:
         """Generates and compiles in `scratch`, or reuses what is there; in a temporary folder without one."""
         missing = [name for name in FILES if not (source / name).is_file()]
         if missing:
@@ -75,19 +75,11 @@ class Yardstick:
         return self._run_a(records, bounds) if net == "a" else self._run_b(records, bounds)
 
     def _run_a(self, records: Records, bounds: NDArray[np.intp]) -> tuple[float, NDArray[np.int64]]:
-        w = self.weights("a")
-        kernels = [
-            _last(w["w1"]),
-            _last(w["w2"])[:, :, ::-1],
-            _last(w["w3"])[:, :, ::-1],
-            w["w4"].T,
-            w["w5"].T,
-        ]
         columns = [records["y"], records["x"], records["p"], np.ones(len(records))]
         events = np.column_stack(columns).astype(np.int32)
         counts = np.zeros(32, np.int64)
         planes = ((64, 16), (64, 32), (32, 32))
-        arguments = [
+        arguments: list[NDArray[Any]] = [
             events,
             bounds.astype(np.int64),
             *_matrices(self.folder, "a"),

@@ -66,9 +66,9 @@ _BINARY = program.BINARY
 
 @inline
 def _append_values(
-    ids: Ids, values: Floats, end: int, values_end: int, block: int, fired: int, s: Tile
+    ids: Ids, values: Floats, end: int, values_end: int, block: int, fired: np.uint64, s: Tile
 ) -> int:
-    """Appends the lanes `fired` of `block` to a list, with the values of the lanes too; `values` has room for a whole block."""
+    """Appends the lanes `fired` of `block` to a list, with their values; `values` has room for a whole block."""
     store_tile(values, values_end, 0, s)  # lane k moves to its rank, which is at most k
     rank = 0
     while fired != 0:

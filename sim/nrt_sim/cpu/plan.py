@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from nrt.network.operators import fan
 from nrt_sim.cpu import program
 from nrt_sim.cpu.arena import Arena
 from nrt_sim.cpu.fire import SILENT
+from nrt_sim.cpu.placed import Placed, alike_bits, place_patch, place_rows, plane_for
 from nrt_sim.cpu.plane import Plane
 from nrt_sim.cpu.scatter import shape_for
-from nrt_sim.cpu.stage import Pairs, Patch, Rows, Stage, Volume, cut
+from nrt_sim.cpu.stage import Pairs, Patch, Stage, Volume, cut
 from nrt_sim.cpu.vector import LANES
 
 Floats = NDArray[np.float64]
@@ -73,7 +74,7 @@ class _Node:
     volume: Volume
     population: Population | None
     lists: int = 1
-    plane: Plane = Plane((1, 1, 1))
+    plane: Plane = field(default_factory=lambda: Plane((1, 1, 1)))
     widest: int = 0
 
 
@@ -114,7 +115,7 @@ class _Planner:
         self._link()
         for k, node in enumerate(self.nodes):
             arriving = [link.stage for link in self.links if link.target == k]
-            node.plane = _plane(node.volume, arriving)
+            node.plane = plane_for(node.volume, arriving)
         self.counts.reserve(program.FIRST_COUNT)
         synops = [self.counts.reserve(1) for _ in self.network.projections]
         stages = _records(program.STAGE, [self._stage(link, synops) for link in self.links])
@@ -179,10 +180,8 @@ class _Planner:
         stage = link.stage
         if isinstance(stage, Pairs):
             return common | self._pairs(stage, source.plane, target.plane, ways)
-        if isinstance(stage, Patch):
-            placed = _place_patch(stage, source.plane, target.plane)
-        else:
-            placed = _place_rows(stage, target.plane)
+        plane = target.plane
+        placed = place_patch(stage, plane) if isinstance(stage, Patch) else place_rows(stage, plane)
         return common | self._tiles(placed, source.plane, target, ways)
 
     def _pairs(self, stage: Pairs, source: Plane, target: Plane, ways: Index) -> dict[str, int]:
@@ -196,7 +195,7 @@ class _Planner:
         weight[at] = stage.weight.reshape(-1)
         return {"kind": program.PAIRS, "table": self.table.add(table), "weights": self.weights.add(weight)}
 
-    def _tiles(self, placed: _Placed, source: Plane, target: _Node, ways: Index) -> dict[str, int]:
+    def _tiles(self, placed: Placed, source: Plane, target: _Node, ways: Index) -> dict[str, int]:
         phases, channels, rows, segments, run = placed.weight.shape
         kernel, vectors = shape_for(rows, segments, -(-run // LANES))
         target.widest = max(target.widest, vectors * LANES)
@@ -206,7 +205,7 @@ class _Planner:
         if phases * channels * step >= 2**31:
             raise Unsupported(self.network.name, "a projection with more than 2^31 blocks of weights")
         volume_ways = ways.reshape(source.volume)
-        shift = _shift(placed.place, volume_ways)
+        shift = alike_bits(placed.place, volume_ways)
         table = np.full((source.floats >> shift, program.ENTRY), -1, np.int64)
         chosen = (slice(None, None, 1 << shift),)
         at = source.places().reshape(source.volume)[chosen] >> shift
@@ -353,44 +352,6 @@ class _Planner:
         }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Placed:
-    """A stage's weights in the order of its target's plane; place, phase: of each source neuron and pixel."""
-
-    weight: Floats
-    phase: Index
-    place: Index
-    row_step: int
-    segment_step: int
-
-
-def _place_patch(stage: Patch, source: Plane, target: Plane) -> _Placed:
-    corner = target.place(stage.top, stage.left)
-    place = np.where(stage.phase >= 0, corner + stage.shift[:, None, None], -1)
-    return _Placed(stage.weight, stage.phase, place, target.pitch, target.channels)
-
-
-def _place_rows(stage: Rows, target: Plane) -> _Placed:
-    phases, channels, _ = stage.weight.shape
-    weight = np.zeros((phases, channels, 1, 1, target.floats))
-    weight[:, :, 0, 0, target.places()] = stage.weight
-    place = np.broadcast_to(np.where(stage.phase >= 0, 0, -1), (channels, *stage.phase.shape))
-    return _Placed(weight, stage.phase, place, 0, 0)
-
-
-def _shift(place: Index, ways: Index) -> int:
-    """How many low bits of a channel make no difference to where its spikes go and how many synapses they reach."""
-    shift = 0
-    while shift < 4 and place.shape[0] % (2 << shift) == 0:
-        step = 2 << shift
-        for what in (place, ways):
-            grouped = what.reshape(-1, step, *what.shape[1:])
-            if not bool(np.all(grouped == grouped[:, :1])):
-                return shift
-        shift += 1
-    return shift
-
-
 def _volumes(network: Network) -> list[Volume]:
     """How each population's neurons are seen in rows and columns; flat ones as what arrives there, if it has any."""
     volumes: list[Volume] = []
@@ -404,18 +365,6 @@ def _volumes(network: Network) -> list[Volume]:
                 shape = arriving
         volumes.append(volume(shape))
     return volumes
-
-
-def _plane(seen: Volume, arriving: Sequence[Stage]) -> Plane:
-    """The plane of a population, with margins for the patches that arrive."""
-    top = bottom = left = right = 0
-    for stage in arriving:
-        if isinstance(stage, Patch) and bool(np.any(reached := stage.phase >= 0)):
-            y, x = stage.top[reached], stage.left[reached]
-            rows = stage.weight.shape[2]
-            top, bottom = max(top, int(-y.min())), max(bottom, int(y.max()) + rows - seen[1])
-            left, right = max(left, int(-x.min())), max(right, int(x.max()) + stage.columns - seen[2])
-    return Plane(seen, top, bottom, left, right)
 
 
 def _can_wait(neuron: Neuron, bias: Floats) -> bool:
@@ -434,7 +383,7 @@ def _powers(decay: float, dtype: np.dtype[np.floating[Any]]) -> tuple[Floats, bo
     """decay^0, decay^1, …, and whether the last one holds for all that follow."""
     if decay in (0.0, 1.0):
         return np.array([1.0, decay]), True
-    powers = decay ** np.arange(LONGEST_TABLE)
+    powers: Floats = decay ** np.arange(LONGEST_TABLE, dtype=np.float64)
     ended = np.flatnonzero(powers < float(np.finfo(dtype).tiny))
     if not len(ended):
         return powers, False

@@ -64,7 +64,8 @@ class Plane:
     def places(self) -> NDArray[np.int64]:
         """Index of every neuron, in C, H, W order; int64[neurons]."""
         channel, y, x = np.indices(self.volume)
-        return (self.place(y, x) + channel).reshape(-1)
+        result: NDArray[np.int64] = (self.place(y, x) + channel).reshape(-1)
+        return result
 
     def neuron_at(self) -> NDArray[np.int32]:
         """The neuron (C, H, W order) at every index, -1 in the margin; int32[floats]."""

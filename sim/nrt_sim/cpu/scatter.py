@@ -21,6 +21,9 @@ Floats = NDArray[Any]
 Ints = NDArray[np.int64]
 Bits = NDArray[np.uint64]
 
+AHEAD: Final = 3
+"""Spikes whose weights are asked for in advance."""
+
 SHAPES: Final = (
     (1, 1),
     (1, 2),
@@ -83,7 +86,9 @@ def aim(
 ) -> tuple[int, int]:
     """Writes each spike's place, weights and value, and where runs begin; returns runs and synapses reached."""
     if stage.whole != 0:
-        return _aim_whole(stage, listed, count, ids, values, values_at, values_step, places, rows, factors, runs)
+        return _aim_whole(
+            stage, listed, count, ids, values, values_at, values_step, places, rows, factors, runs
+        )
     entries, weights, weights_step = stage.table, stage.weights, stage.weights_step
     shift, low = stage.shift, (1 << stage.shift) - 1
     used, found, synops, before = 0, 0, 0, -1
@@ -97,10 +102,10 @@ def aim(
             continue
         put(places, used, place)
         put(rows, used, weights + np.int64(get(table, at + WEIGHTS)) * LANES + (spike & low) * weights_step)
-        synops += get(table, at + FAN)
+        synops += int(get(table, at + FAN))
         put(runs, found, used)
-        found += place != before
-        before = place
+        found += int(place != before)
+        before = int(place)
         used += 1
     put(runs, found, used)
     return found, synops
@@ -187,6 +192,7 @@ def _segments(blocks: int) -> Any:
                     for lane in range(0, width, lanes):
                         tile = scaled(weights, get(rows, first) + offset, get(factors, first), 1, blocks)
                         for k in range(first + 1, end):
+                            prefetch(weights, get(rows, k + AHEAD) + offset, blocks)
                             tile = add_scaled(tile, weights, get(rows, k) + offset, get(factors, k))
                         store_tile(state, at + lane, 0, add(load_tile(state, at + lane, 0, 1, blocks), tile))
                         offset += lanes
@@ -278,7 +284,7 @@ def pair_up(
         if place >= 0:
             state[current + place] += weights[stage.weights + spike] * values[values_at + k * values_step]
             bits[touched + (place >> 10)] |= np.uint64(1) << np.uint64((place >> 4) & 63)
-            synops += table[at + FAN]
+            synops += int(table[at + FAN])
     return synops
 
 

@@ -123,7 +123,7 @@ class _Front:
         return Rows(weight.transpose(2, 1, 0), phase, (1, 1, len(dense.weight)))
 
     def patch(self, conv: Conv) -> Patch:
-        channels, height, width = self.inner
+        channels = self.inner[0]
         outputs = volume(conv.shape(self.inner))
         per_group = channels // conv.groups
         out_per_group = outputs[0] // conv.groups

@@ -144,7 +144,7 @@ def write_membranes(
             continue
         v = state[node.membrane + place]
         if node.kind == _LAZY:
-            v *= fire.leak(node, step - last[node.last + (place >> 4)], weights)
+            v *= fire.leak(node, step - int(last[node.last + (place >> 4)]), weights)
         out[2 * (row + neuron)] = time
         out[2 * (row + neuron) + 1] = neuron
         out_floats[4 * (row + neuron) + 3] = v
@@ -171,7 +171,7 @@ def compute_stage(
 ) -> None:
     """Adds to the target's currents what the source put out `delay` steps ago."""
     which = (step - stage.delay) % source.lists
-    count = counts[source.counts + which]
+    count = int(counts[source.counts + which])
     if count == 0:
         return
     first = source.ids + which * source.capacity
@@ -281,8 +281,9 @@ def run(
                 )
             else:
                 which = step % node.lists
+                count = int(counts[node.counts + which])
                 row = write_spikes(
-                    watch, node, node.ids + which * node.capacity, counts[node.counts + which], until - 1,
+                    watch, node, node.ids + which * node.capacity, count, until - 1,
                     ids, values, node.values + which * node.capacity * node.values_step,
                     table, state, bits, out, row,
                 )  # fmt: skip

@@ -13,12 +13,15 @@ taken apart into single numbers where they cross a loop (measured: 3 times slowe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from llvmlite import binding, ir
-from numba.core import cgutils, types
+from llvmlite import ir
+from numba.core import cgutils as _cgutils
+from numba.core import codegen as _codegen
+from numba.core import config as _config
+from numba.core import types
 from numba.extending import intrinsic, models, register_model
 
 Codegen = Callable[..., Any]
@@ -29,7 +32,21 @@ LANES: Final = 16
 """Neurons of one block: a cache line of float32."""
 
 
-class TileType(types.Type):  # type: ignore[misc]  # numba has no stubs
+cgutils: Any = _cgutils
+codegen_of: Any = _codegen
+config: Any = _config
+_numba: Any = intrinsic(prefer_literal=True)
+
+
+def _emitted(function: Callable[..., tuple[Any, Codegen]]) -> Any:
+    """`function`, which gives a signature and the code to emit, as something that kernels call.
+
+    It is called with its arguments' types, and kernels with the arguments: no one type says both.
+    """
+    return _numba(function)
+
+
+class TileType(types.Type):  # pyright: ignore[reportUntypedBaseClass]
     """numba's type of a tile."""
 
     def __init__(self, dtype: Any, rows: int, blocks: int) -> None:
@@ -39,11 +56,15 @@ class TileType(types.Type):  # type: ignore[misc]  # numba has no stubs
         super().__init__(name=f"tile({dtype}, {rows}x{blocks})")
 
 
-@register_model(TileType)
-class _TileModel(models.PrimitiveModel):  # type: ignore[misc]  # numba has no stubs
+class _TileModel(models.PrimitiveModel):  # pyright: ignore[reportUntypedBaseClass]
     def __init__(self, manager: Any, tile: Any) -> None:
         block = ir.VectorType(manager.lookup(tile.dtype).get_value_type(), LANES)
-        super().__init__(manager, tile, ir.ArrayType(block, tile.rows * tile.blocks))
+        begin: Any = super().__init__  # numba does not say its type
+        begin(manager, tile, ir.ArrayType(block, tile.rows * tile.blocks))
+
+
+_register: Any = register_model(TileType)
+_register(_TileModel)
 
 
 def _block(context: Any, tile: Any) -> Any:
@@ -76,7 +97,7 @@ def _splat(builder: Any, scalar: Any, block: Any) -> Any:
     return builder.shuffle_vector(one, ir.Constant(block, ir.Undefined), mask)
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def get(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
     """`array[index]` without Python's rule for negative indices, which costs as much as the rest of a short loop."""
 
@@ -87,7 +108,7 @@ def get(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
     return array.dtype(array, types.int64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def put(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
     """`array[index] = value`, as `get`."""
 
@@ -99,7 +120,7 @@ def put(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
     return types.void(array, types.int64, array.dtype), codegen
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def load_tile(typing: Any, array: Any, index: Any, step: Any, rows: Any, blocks: Any) -> tuple[Any, Codegen]:
     """A tile from `array`: its rows begin at `index`, `index + step`, …"""
     tile = TileType(array.dtype, rows.literal_value, blocks.literal_value)
@@ -114,7 +135,7 @@ def load_tile(typing: Any, array: Any, index: Any, step: Any, rows: Any, blocks:
     return tile(array, types.int64, types.int64, rows, blocks), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def store_tile(typing: Any, array: Any, index: Any, step: Any, tile: Any) -> tuple[Any, Codegen]:
     """Writes the rows of `tile` at `index`, `index + step`, …"""
 
@@ -127,7 +148,7 @@ def store_tile(typing: Any, array: Any, index: Any, step: Any, tile: Any) -> tup
     return types.void(array, types.int64, types.int64, tile), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def add_scaled(typing: Any, tile: Any, array: Any, index: Any, factor: Any) -> tuple[Any, Codegen]:
     """tile + factor · (as many consecutive numbers of `array`, from `index` on)."""
 
@@ -144,7 +165,7 @@ def add_scaled(typing: Any, tile: Any, array: Any, index: Any, factor: Any) -> t
     return tile(tile, array, types.int64, tile.dtype), codegen
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def scaled(typing: Any, array: Any, index: Any, factor: Any, rows: Any, blocks: Any) -> tuple[Any, Codegen]:
     """factor · (rows · blocks · 16 consecutive numbers of `array`, from `index` on), as a tile."""
     tile = TileType(array.dtype, rows.literal_value, blocks.literal_value)
@@ -163,7 +184,7 @@ def scaled(typing: Any, array: Any, index: Any, factor: Any, rows: Any, blocks: 
     return tile(array, types.int64, array.dtype, rows, blocks), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def splat(typing: Any, scalar: Any) -> tuple[Any, Codegen]:
     """One block of 16 times `scalar`."""
     tile = TileType(scalar, 1, 1)
@@ -179,7 +200,7 @@ def splat(typing: Any, scalar: Any) -> tuple[Any, Codegen]:
 def _rowwise(operation: Callable[[Any, Any, Any], Any]) -> Any:
     """An intrinsic of two tiles of one shape."""
 
-    @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+    @_emitted
     def binary(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             result = args[0]
@@ -196,7 +217,7 @@ def _rowwise(operation: Callable[[Any, Any, Any], Any]) -> Any:
 def _constant(value: float) -> Any:
     """An intrinsic that gives a tile like another, all `value`."""
 
-    @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+    @_emitted
     def constant(typing: Any, like: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             block, count = _block(context, like), like.rows * like.blocks
@@ -210,7 +231,7 @@ def _constant(value: float) -> Any:
 def _compare(operator: str) -> Any:
     """An intrinsic of two blocks that gives one bit per lane, as uint64."""
 
-    @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+    @_emitted
     def compare(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             left, right = (builder.extract_value(arg, 0) for arg in args)
@@ -226,7 +247,7 @@ def _compare(operator: str) -> Any:
 def _unary(name: str) -> Any:
     """An intrinsic that applies LLVM's `llvm.<name>` to one block."""
 
-    @intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+    @_emitted
     def apply(typing: Any, a: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             block = _block(context, a)
@@ -268,7 +289,7 @@ nearest_even: Any = _unary("rint")
 magnitude: Any = _unary("fabs")
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def choose(typing: Any, bits: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     """Lane by lane, `a` where the bit is set, else `b`; tiles of one block."""
 
@@ -281,7 +302,7 @@ def choose(typing: Any, bits: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     return a(types.uint64, a, a), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def lowest_bit(typing: Any, bits: Any) -> tuple[Any, Codegen]:
     """Index of the lowest set bit of a uint64 that is not zero, as int64."""
 
@@ -292,7 +313,7 @@ def lowest_bit(typing: Any, bits: Any) -> tuple[Any, Codegen]:
 
 
 @contextmanager
-def _while_any(builder: Any, bits: Any) -> Iterator[None]:
+def _while_any(builder: Any, bits: Any) -> Generator[None]:
     """The body of a loop that runs while the number at `bits` is not zero."""
     test, body, end = (builder.append_basic_block(name) for name in ("test", "body", "end"))
     builder.branch(test)
@@ -305,11 +326,13 @@ def _while_any(builder: Any, bits: Any) -> Iterator[None]:
     builder.position_at_end(end)
 
 
-COMPRESSES: Final = bool(binding.get_host_cpu_features().get("avx512f"))
-"""Whether the processor packs the chosen lanes of a vector in one instruction."""
+COMPRESSES: Final = "+avx512f" in (
+    codegen_of.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+)
+"""Whether the processor that numba compiles for packs the chosen lanes of a vector in one instruction."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
+@_emitted
 def append(typing: Any, listed: Any, end: Any, first: Any, bits: Any) -> tuple[Any, Codegen]:
     """Writes `first` + k into int32 `listed` for each set bit k of 16, from `end` on; returns the new end.
 
@@ -352,17 +375,19 @@ def append(typing: Any, listed: Any, end: Any, first: Any, bits: Any) -> tuple[A
     return signature, packed if COMPRESSES else one_by_one
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no stubs
-def prefetch(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
-    """Asks for the cache line of `array[index]`, to be read soon."""
+@_emitted
+def prefetch(typing: Any, array: Any, index: Any, blocks: Any) -> tuple[Any, Codegen]:
+    """Asks for `blocks` blocks of `array` from `index` on, to be read soon. Any index will do: it never faults."""
+    count = blocks.literal_value * LANES * _bytes(array) // 64
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        i32, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32]), "llvm.prefetch.p0"
-        )
-        pointer = _pointer(context, builder, signature.args[0], args[0], args[1], ir.IntType(8))
-        builder.call(function, [pointer, *(ir.Constant(i32, k) for k in (0, 3, 1))])
+        i32, byte = ir.IntType(32), ir.IntType(8)
+        kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        pointer = _pointer(context, builder, signature.args[0], args[0], args[1], byte)
+        for line in range(count):
+            at = builder.gep(pointer, [ir.Constant(ir.IntType(64), 64 * line)])
+            builder.call(function, [at, *(ir.Constant(i32, k) for k in (0, 3, 1))])
         return context.get_dummy_value()
 
-    return types.void(array, types.int64), codegen
+    return types.void(array, types.int64, blocks), codegen

@@ -16,20 +16,28 @@ from nrt.packet import EVENT, SPIKE, Records
 
 DT = 100
 DYADIC_DECAYS = (0.0, 0.5, 0.75, 1.0)
+WHOLE = ("binary", "binary", "signed", "count", "round")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draw:
-    """Numbers of one random network: on a grid of 1/16, which float32 adds up exactly, or anywhere."""
+    """Numbers of one random network.
+
+    exact: on a grid of 1/16, which float64 adds up without rounding in any order; otherwise anywhere
+    short: short chains, halving decays and whole spikes only, so that float32 adds them up without rounding too
+    """
 
     random: np.random.Generator
     exact: bool
+    short: bool = False
 
     def numbers(self, *shape: int, scale: float = 1.0) -> NDArray[Any]:
         values = self.random.normal(0.15, scale, shape)
         return np.round(values * 16) / 16 if self.exact else values
 
     def decay(self) -> float:
+        if self.short:
+            return float(self.random.choice([0.0, 0.5, 1.0]))
         return float(self.random.choice(DYADIC_DECAYS) if self.exact else self.random.uniform(0.3, 1.0))
 
     def maybe_each(self, shape: tuple[int, ...], low: float, high: float) -> NDArray[Any]:
@@ -59,7 +67,8 @@ def _pool(draw: Draw, shape: tuple[int, ...]) -> Operator:
     kernel = (2, 2) if draw.exact else _pair(draw, 1, 4)
     if draw.chance(0.6):
         return Pool(kernel, kernel, kind="average" if draw.chance(0.3) else "sum")
-    return Pool(kernel, _pair(draw, 1, 3), (draw.random.integers(0, 2),) * 2, "sum")
+    margin = int(draw.random.integers(0, 2))
+    return Pool(kernel, _pair(draw, 1, 3), (margin, margin), "sum")
 
 
 def _scale(draw: Draw, shape: tuple[int, ...]) -> Operator:
@@ -71,7 +80,7 @@ def _scale(draw: Draw, shape: tuple[int, ...]) -> Operator:
 def _chain(draw: Draw, shape: tuple[int, ...]) -> tuple[tuple[Operator, ...], tuple[int, ...]]:
     """Some operators that fit a source of `shape`, and the shape that arrives."""
     chain: list[Operator] = []
-    for _ in range(int(draw.random.integers(0, 4))):
+    for _ in range(int(draw.random.integers(0, 2 if draw.short else 4))):
         makers = [_scale, _conv, _conv, _pool] if len(shape) == 3 else [_scale]
         made = makers[draw.random.integers(0, len(makers))](draw, shape)
         arriving = made.shape(shape)
@@ -106,7 +115,7 @@ def _neuron(draw: Draw, shape: tuple[int, ...]) -> Neuron:
         synapse_gain=0.5 if synapse and draw.chance(0.5) else None,
         v_min=-1.0 if draw.chance(0.3) else None,
         fire=random.choice([">=", ">"]),
-        spikes=random.choice(["binary", "binary", "signed", "count", "round", "graded", "none"]),
+        spikes=random.choice(WHOLE if draw.short else [*WHOLE, "graded", "none"]),
         reset=random.choice(["hard", "soft", "none"]),
         timing=random.choice(["immediate", "immediate", "delayed", "fire-first"]),
         max_spikes=int(random.integers(1, 5)),
@@ -126,17 +135,17 @@ def _encoding(draw: Draw) -> tuple[Encoding, tuple[int, int, int]]:
     return encoding, (encoding.channels, int(draw.random.integers(3, 11)), int(draw.random.integers(3, 11)))
 
 
-def random_network(seed: int, *, exact: bool) -> Network:
+def random_network(seed: int, *, exact: bool, short: bool = False) -> Network:
     """A network drawn by `seed`: up to five populations, side branches, delays and loops."""
-    draw = Draw(np.random.default_rng(seed), exact)
-    encoding, shape = _encoding(draw)
-    populations = [Population("p0", shape)]
+    draw = Draw(np.random.default_rng(seed), exact, short)
+    encoding, seen = _encoding(draw)
+    populations = [Population("p0", seen)]
     projections: list[Projection] = []
     for k in range(1, int(draw.random.integers(2, 6))):
         source = populations[draw.random.integers(0, k)] if draw.chance(0.2) else populations[-1]
         operators, arriving = _chain(draw, source.shape)
         flat = draw.chance(0.2)
-        shape = (int(np.prod(arriving)),) if flat else arriving
+        shape: tuple[int, ...] = (int(np.prod(arriving)),) if flat else arriving
         if len(shape) == 3 and shape[0] * shape[1] * shape[2] > 6000:
             break
         populations.append(Population(f"p{k}", shape, _neuron(draw, shape)))
@@ -146,7 +155,13 @@ def random_network(seed: int, *, exact: bool) -> Network:
     projections += _extra(draw, populations)
     names = [p.name for p in populations]
     return Network(
-        tuple(populations), tuple(projections), ("p0",), (names[-1],), Semantics(dt=DT), encoding, name=f"seed {seed}"
+        tuple(populations),
+        tuple(projections),
+        ("p0",),
+        (names[-1],),
+        Semantics(dt=DT),
+        encoding,
+        name=f"seed {seed}",
     )
 
 
