@@ -56,8 +56,9 @@ def _show_recording(path: Path, digest: bool, json: bool) -> None:
     if json:
         print(json_module.dumps(facts, indent=2))
         return
+    width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name:<10} {value}")
+        print(f"{name:<{width}}  {value}")
 
 
 def _survey(recording: Recording) -> dict[str, Any]:
@@ -75,6 +76,7 @@ def _survey(recording: Recording) -> dict[str, Any]:
         damage = f"at byte {error.offset}: {error.reason}"
     span = last - (first or 0)
     facts: dict[str, Any] = {"file": str(recording.path), "format": recording.format}
+    facts |= {name: value for name, value in recording.header.items() if value and len(value) < 200}
     facts["bytes"] = recording.path.stat().st_size
     if recording.shape is not None:
         facts["size"] = f"{recording.shape[2]}x{recording.shape[1]}"

@@ -61,7 +61,11 @@ class Aedat4Recording(Recording):
         self.streams = header.streams
         self.shape = self._stream.shape
         self.skipped = 0
-        self.format = f"AEDAT4 {NAMES[header.compression]}"
+        self.format = "AEDAT4"
+        self.header = {
+            "compression": NAMES[header.compression],
+            "streams": ", ".join(f"{s.id} {s.type} {s.source}" for s in header.streams),
+        }
         self._trigger_streams = {
             s.id for s in header.streams if (s.type, s.source) == ("TRIG", self._stream.source)
         }

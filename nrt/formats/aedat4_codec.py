@@ -18,7 +18,7 @@ MOST: Final = 1 << 26
 _LZ4_LEVELS: Final = {"lz4": 0, "lz4_high": 9}
 _ZSTD_LEVELS: Final = {"zstd": 1, "zstd_high": 9}
 _STEP: Final = 1 << 20
-_SIZE_FLAG: Final = 0x08  # of an LZ4 frame: its header says what it unpacks to
+_LEAST_ROOM: Final = 1 << 16
 
 
 class Undecodable(ValueError):
@@ -30,29 +30,25 @@ def _plain(packed: memoryview) -> memoryview:
 
 
 class _Lz4:
-    """Unpacks LZ4 frames: at once where they cannot grow beyond bounds, else piece by piece."""
+    """Unpacks LZ4 frames piece by piece, with room for packets of about the size of those before.
+
+    Frames need not say what they unpack to; growing the output instead costs a third of the speed.
+    """
 
     def __init__(self) -> None:
         self._context = lz4.frame.create_decompression_context()
+        self._room = _LEAST_ROOM
 
     def __call__(self, packed: memoryview) -> bytes:
-        # a byte unpacks to at most 255, and without the size flag nothing is allocated in advance
-        if len(packed) * 255 <= MOST and len(packed) > 4 and not packed[4] & _SIZE_FLAG:
-            try:
-                return bytes(lz4.frame.decompress(packed))
-            except RuntimeError as error:
-                raise Undecodable(f"no LZ4 frame ({error})") from error
-        return self._in_pieces(packed)
-
-    def _in_pieces(self, packed: memoryview) -> bytes:
         pieces: list[bytes] = []
-        total, at = 0, 0
+        total, at, room = 0, 0, self._room
         try:
             lz4.frame.reset_decompression_context(self._context)
             while True:
-                piece, used, done = lz4.frame.decompress_chunk(self._context, packed[at:], max_length=_STEP)
+                piece, used, done = lz4.frame.decompress_chunk(self._context, packed[at:], max_length=room)
                 if done and not pieces:
                     return bytes(piece)
+                self._room = min(2 * self._room, _STEP)
                 pieces.append(piece)
                 total, at = total + len(piece), at + used
                 if total > MOST or not (done or piece or used):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import BinaryIO, ClassVar, Final, Self
 
 import numpy as np
@@ -35,11 +35,13 @@ class Recording(ABC):
     """An opened recording: `read` until it returns 0.
 
     format: the format's name with its variant, as `nrt info` prints it
+    header: what the file says of itself, by name
     shape:  (polarities, height, width) if the file declares it, else None
     """
 
     format: str
     path: Path
+    header: Mapping[str, str] = MappingProxyType({})
     shape: tuple[int, int, int] | None = None
     has_triggers: ClassVar[bool] = False
 
@@ -167,7 +169,9 @@ class ByteRecording(Recording):
             self._finished = True
             if rest:
                 self._damage = BadRecording(
-                    self.path, self._offset, f"the file ends inside a {self.format} word ({rest} bytes left over)"
+                    self.path,
+                    self._offset,
+                    f"the file ends inside a {self.format} word ({rest} bytes left over)",
                 )
                 return True
             return False

@@ -28,6 +28,7 @@ from nrt.formats.base import TRIGGER, Recording
 from nrt.formats.hdf5_layouts import Columns, Matrix, Rows, Table, Unreadable
 from nrt.formats.hdf5_unclosed import open_file
 from nrt.formats.hdf5_writer import FORMAT_NAME, Hdf5Writer, PropheseeHdf5Writer
+from nrt.heap import damaged_heap
 from nrt.packet import Records
 
 __all__ = ["Hdf5Recording", "Hdf5Writer", "PropheseeHdf5Writer", "open_hdf5"]
@@ -38,6 +39,8 @@ _FAILURES: Final = (OSError, RuntimeError, KeyError, ValueError, TypeError, Memo
 
 def open_hdf5(path: Path) -> Hdf5Recording:
     """Opens an HDF5 recording of any known layout. Raises BadRecording."""
+    if (at := damaged_heap(path)) is not None:
+        raise BadRecording(path, at, "the heap of the file's strings is broken here")
     try:
         file, beneath = open_file(path)
     except _FAILURES as error:

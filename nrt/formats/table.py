@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from nrt.errors import BadRecording, ConfigError, NotFound
 from nrt.formats.base import Recording, Writer
-from nrt.formats.sniff import (
-    is_aedat2, is_aedat3, is_aedat4, is_csv, is_dat, is_es, is_evt2, is_evt3, is_evt21, is_hdf5, is_nmnist,
-)
+from nrt.formats.prophesee import is_dat, is_evt2, is_evt3, is_evt21
+from nrt.formats.sniff import is_aedat2, is_aedat3, is_aedat4, is_csv, is_es, is_hdf5, is_nmnist
 
 HEAD = 1 << 16
 
@@ -32,18 +31,36 @@ class Format:
 
 
 FORMATS: Final = (
-    Format("aedat4", ".aedat4", is_aedat4, "nrt.formats.aedat4:Aedat4Recording", "nrt.formats.aedat4:Aedat4Writer"),
-    Format("aedat3", ".aedat", is_aedat3, "nrt.formats.aedat3:Aedat3Recording", "nrt.formats.aedat3:Aedat3Writer"),
-    Format("aedat2", ".aedat", is_aedat2, "nrt.formats.aedat2:Aedat2Recording", "nrt.formats.aedat2:Aedat2Writer"),
+    Format(
+        "aedat4",
+        ".aedat4",
+        is_aedat4,
+        "nrt.formats.aedat4:Aedat4Recording",
+        "nrt.formats.aedat4:Aedat4Writer",
+    ),
+    Format(
+        "aedat3", ".aedat", is_aedat3, "nrt.formats.aedat3:Aedat3Recording", "nrt.formats.aedat3:Aedat3Writer"
+    ),
+    Format(
+        "aedat2", ".aedat", is_aedat2, "nrt.formats.aedat2:Aedat2Recording", "nrt.formats.aedat2:Aedat2Writer"
+    ),
     Format("es", ".es", is_es, "nrt.formats.es:EsRecording", "nrt.formats.es:EsWriter"),
     Format("hdf5", ".h5", is_hdf5, "nrt.formats.hdf5:open_hdf5", "nrt.formats.hdf5:Hdf5Writer"),
-    Format("prophesee-hdf5", ".hdf5", lambda head, size: False, "nrt.formats.hdf5:open_hdf5", "nrt.formats.hdf5:PropheseeHdf5Writer"),
+    Format(
+        "prophesee-hdf5",
+        ".hdf5",
+        lambda head, size: False,
+        "nrt.formats.hdf5:open_hdf5",
+        "nrt.formats.hdf5:PropheseeHdf5Writer",
+    ),
     Format("dat", ".dat", is_dat, "nrt.formats.dat:DatRecording", "nrt.formats.dat:DatWriter"),
     Format("evt3", ".raw", is_evt3, "nrt.formats.evt3:Evt3Recording", "nrt.formats.evt3:Evt3Writer"),
     Format("evt21", ".raw", is_evt21, "nrt.formats.evt21:Evt21Recording", "nrt.formats.evt21:Evt21Writer"),
     Format("evt2", ".raw", is_evt2, "nrt.formats.evt2:Evt2Recording", "nrt.formats.evt2:Evt2Writer"),
     Format("csv", ".csv", is_csv, "nrt.formats.text:CsvRecording", "nrt.formats.text:CsvWriter"),
-    Format("nmnist", ".bin", is_nmnist, "nrt.formats.nmnist:NmnistRecording", "nrt.formats.nmnist:NmnistWriter"),
+    Format(
+        "nmnist", ".bin", is_nmnist, "nrt.formats.nmnist:NmnistRecording", "nrt.formats.nmnist:NmnistWriter"
+    ),
 )
 """In the order they are tried: formats with a magic number first, those recognised by plausibility last."""
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import ConfigError, NotFound
+from nrt.heap import damaged_heap
 
 h5py: Any = _h5py  # it has no types; what leaves this module has
 
@@ -67,6 +68,8 @@ def read(path: str | Path) -> Graph:
         raise NotFound(str(path), f"there is no file {path}")
     if not h5py.is_hdf5(path):
         raise ConfigError(f"{path} is no NIR file: it is not HDF5")
+    if (at := damaged_heap(path)) is not None:
+        raise ConfigError(f"{path} is damaged: the heap of its strings is broken at byte {at}")
     try:
         with h5py.File(path, "r") as file:
             return _Reader(path).file(file)

@@ -97,7 +97,7 @@ def test_a_file_made_from_the_published_layout_gives_the_first_stream_of_events(
     path.write_bytes(header(compression, TWO) + body(compression))
     with Aedat4Recording(path) as recording:
         assert recording.shape == SHAPE
-        assert recording.format == f"AEDAT4 {NAMES[compression]}"
+        assert recording.header["compression"] == NAMES[compression]
         assert recorded(recording) == ROWS
         assert recording.triggers().tolist() == [(40, 0, 1), (42, 0, 0), (43, 1, 1)]
         assert not len(recording.triggers())
