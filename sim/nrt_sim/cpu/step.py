@@ -40,7 +40,7 @@ def _neuron_of(encoding: Row, word: int) -> int:
     channel = 0
     if encoding.polarity == _SPLIT:
         channel = p ^ encoding.swap
-    elif encoding.polarity != _MERGE and (p == 1) == (encoding.polarity == _OFF):
+    elif encoding.polarity != _MERGE and p != (0 if encoding.polarity == _OFF else 1):
         return -1
     if encoding.pool != 1:
         x //= encoding.pool
@@ -64,7 +64,7 @@ def encode(
     counts: Ints,
 ) -> int:
     """Adds the records from `begin` on with t < until to the input's sums; returns where it stopped."""
-    one = state[node.current] * 0 + 1
+    one = state.dtype.type(1)
     neurons = node.neurons
     k, end = begin, records.size // 2
     while k < end and records[2 * k] < until:
