@@ -9,7 +9,7 @@ import numpy as np
 
 from nrt.clock import now
 from nrt.errors import ConfigError
-from nrt.packet import Packet
+from nrt.packet import EVENT, Packet, words
 from nrt.registry import Uri
 from nrt.source import Source
 from nrt.worker import Reader
@@ -96,7 +96,7 @@ class SensorSource(Source):
                 if wait > 0 and stop.wait(wait / 1e9):
                     return
             self.scene.frame(end, light)
-            events = self.sensor.step(light, end).copy()
+            events = words(self.sensor.step(light, end)).copy().reshape(-1).view(EVENT)
             lost = self.sensor.counters.get("dropped", 0) - dropped
             dropped += lost
             yield Packet(events, start, end, due or now(), lost, self._name)

@@ -50,7 +50,7 @@ def response(parameters: Parameters, lux: float, hertz: float, *, depth: float, 
     periods is left out.
     """
     sensor = Sensor(parameters, seed=0)
-    points = 200
+    points = min(200, int(5e5 / hertz))  # steps of 2 µs at least
     light = np.empty(sensor.shape, np.float32)
     on = 0
     for k in range(periods * points + 1):
