@@ -37,7 +37,7 @@ class Arena:
     def add(self, values: NDArray[Any]) -> int:
         """Room for `values`, which are copied by `build`; returns its offset."""
         offset = self.reserve(values.size)
-        self._parts.append((offset, values.astype(self.dtype).reshape(-1)))
+        self._parts.append((offset, values.astype(self.dtype, copy=False).reshape(-1)))
         return offset
 
     def build(self) -> NDArray[Any]:
