@@ -3,7 +3,7 @@
 Net (a): 2x128x128 events at 1 ms, conv16 3x3 stride 2, conv32, sum pool, conv32, sum pool, dense 256, dense 11, LIF
 throughout. Net (b): recurrent 700-256-256-20. Both with decay 0.95, threshold 1, hard reset.
 
-With a folder of yardsticks (its `gen.py`, `ev2.cpp` and `b_ev.cpp`, see `nrt_sim.yardstick`) each repetition runs C++ and
+With a folder of yardsticks (its `gen.py`, `ev2.cpp`, `b_ev.cpp`, see `nrt_sim.yardstick`) each repetition runs C++ and
 nrt one after the other, each twice, of which the second counts; the ratio is the median of the repetitions' own ratios.
 The C++ is handed its input decoded and cut into steps, nrt takes event records as they come. Without a folder, nets of
 the same architecture are drawn here, and there is no ratio.
