@@ -35,7 +35,7 @@ def read_image(path: str | Path) -> Frame:
     Raises NotFound, MissingDependency, ConfigError for what is no picture.
     """
     with _opened(Path(path), "a picture") as container:
-        for grey in _greys(container, str(path)):
+        for _, grey in _decoded(container, str(path)):
             return np.ascontiguousarray(_LINEAR[grey])
     raise ConfigError(f"{path}: there is no picture in it")
 
@@ -64,11 +64,15 @@ def _opened(path: Path, what: str, **options: Any) -> Any:
         raise ConfigError(f"{path} is not {what} that PyAV can read: {error}") from error
 
 
-def _greys(container: Any, name: str) -> Iterator[NDArray[np.uint8]]:
+def _decoded(container: Any, name: str) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """Time in seconds and grey values of each picture. Raises ConfigError for what cannot be decoded."""
     if not container.streams.video:
         raise ConfigError(f"{name}: there is no picture in it")
-    for picture in container.decode(video=0):
-        yield picture.to_ndarray(format="gray")
+    try:
+        for picture in container.decode(video=0):
+            yield float(picture.time or 0.0), picture.to_ndarray(format="gray")
+    except _av(name).error.FFmpegError as error:
+        raise ConfigError(f"{name}: cannot be decoded: {error}") from error
 
 
 class Film(Scene):
@@ -128,13 +132,10 @@ class Video(Film):
         self._times = (self._base, self._base)
 
     def _timed(self) -> Iterator[tuple[int, Frame]]:
-        if not self._container.streams.video:
-            raise ConfigError(f"{self._path}: there is no picture in it")
         first: float | None = None
-        for picture in self._container.decode(video=0):
-            at = float(picture.time or 0.0)
+        for at, grey in _decoded(self._container, str(self._path)):
             first = at if first is None else first
-            yield self._base + round((at - first) * 1e6), self._lit(picture.to_ndarray(format="gray"))
+            yield self._base + round((at - first) * 1e6), self._lit(grey)
 
     def frame(self, t: int, out: Frame) -> None:
         while self._times[1] <= t:
@@ -163,16 +164,15 @@ class Webcam(Film):
         if not Path(device).exists():
             raise NotFound(device, f"no webcam {device}")
         self._container = _opened(Path(device), "a webcam", format="v4l2")
-        self._pictures = _greys(self._container, device)
+        self._pictures = _decoded(self._container, device)
         self._period = 33_333
 
     def frame(self, t: int, out: Frame) -> None:
         """Fades from one picture to the next over the time between two, so each is a period late."""
         if t >= self._times[1]:
-            av = _av(f"webcam {self._device}")
             try:
-                grey = next(self._pictures)
-            except (StopIteration, av.error.FFmpegError, OSError) as error:
+                _, grey = next(self._pictures)
+            except (StopIteration, ConfigError, OSError) as error:
                 raise DeviceLost(f"webcam {self._device}", f"it gives no more pictures: {error}") from error
             self._before, self._after = self._after, self._lit(grey)
             self._times = (t, t + self._period)

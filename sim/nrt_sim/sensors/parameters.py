@@ -15,7 +15,7 @@ NEVER: Final = math.inf
 class Readout:
     """How events leave the pixel array.
 
-    row:     ns to select a row; its waiting events then leave together, with one time stamp
+    row:     ns to select a row; its waiting events then leave together, with one time stamp. 0: one by one, no rows
     event:   ns per event; 1e9 / event is the largest event rate
     quantum: µs to which time stamps are rounded down
     depth:   events that may wait; what comes while they do is dropped, and counted

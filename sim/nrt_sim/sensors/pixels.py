@@ -197,9 +197,17 @@ def _follow(
         fires = (when >= u) & (when < span)
         events[np.uint64(n)] = np.int64(when if fires else 0.0) << 33 | np.int64(slope > 0.0) << 32 | place
         then = when + refractory if fires else u
-        again = fires & (abs(threshold) < abs(slope) * (span - then))
-        if (d < on) & (d > off) & (marked != np.int64(i)) & (not again):
+        wait = threshold / slope  # to the next crossing, and to each that follows
+        more = fires & (then + wait < span)
+        ahead = int((span - then) / (wait + refractory)) + 1 if more else 0
+        if (d < on) & (d > off) & (marked != np.int64(i)) & (n + ahead < room):
             n += int(fires)
+            while more:
+                when = then + wait
+                events[np.uint64(n)] = np.int64(when) << 33 | np.int64(slope > 0.0) << 32 | place
+                n += 1
+                then = when + refractory
+                more = (then + wait < span) & (n < room)
             rest = new - np.float32((0.0 if fires else d) + slope * (span - then))
             memory[i] = rest if then < span else nan
             ready[i] = start + np.int64(np.ceil(then))

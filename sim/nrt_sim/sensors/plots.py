@@ -43,11 +43,18 @@ def _figure(plt: Any, title: str, x: str, y: str) -> tuple[Any, Any]:
 
 def noise(plt: Any) -> Any:
     """Events per pixel in constant light, for every preset."""
-    figure, axes = _figure(plt, "Noise in constant light", "illuminance of the pixels (lux)", "events per pixel (Hz)")
+    figure, axes = _figure(
+        plt,
+        "Noise in constant light, without hot pixels",
+        "illuminance of the pixels (lux)",
+        "events per pixel (Hz)",
+    )
     lux = np.logspace(-2, 4, 13)
     for name in ("dvs128", "davis346", "dvxplorer", "gen4", "speck"):
-        parameters = dataclasses.replace(PRESETS[name], readout=None)
-        axes.loglog(lux, [noise_rate(parameters, v, 1.0, seed=1, shape=SIZE) for v in lux.tolist()], "o-", label=name)
+        parameters = dataclasses.replace(PRESETS[name], readout=None, hot=0.0)
+        axes.loglog(
+            lux, [noise_rate(parameters, v, 1.0, seed=1, shape=SIZE) for v in lux.tolist()], "o-", label=name
+        )
     axes.plot([0.1, 1_000], [10, 0.2], "k*", markersize=12, label="DND21: shot, leak (DAVIS346)")
     axes.legend(fontsize=8)
     return figure
@@ -55,11 +62,15 @@ def noise(plt: Any) -> Any:
 
 def sensitivity(plt: Any) -> Any:
     """The S-curve of event probability against contrast."""
-    figure, axes = _figure(plt, "Contrast sensitivity (DAVIS346)", "step of ln(light)", "part of pixels that fire")
+    figure, axes = _figure(
+        plt, "Contrast sensitivity (DAVIS346)", "step of ln(light)", "part of pixels that fire"
+    )
     parameters = Parameters(SIZE, on=0.2, off=0.2, mismatch=0.03)
     contrast = np.linspace(0.08, 0.32, 25)
     for sign, label in ((1, "ON"), (-1, "OFF")):
-        axes.plot(contrast, contrast_curve(parameters, sign * contrast, seed=2), "o", label=f"{label}, measured")
+        axes.plot(
+            contrast, contrast_curve(parameters, sign * contrast, seed=2), "o", label=f"{label}, measured"
+        )
     normal = [0.5 * (1 + math.erf((c - 0.2) / 0.03 / math.sqrt(2))) for c in contrast.tolist()]
     axes.plot(contrast, normal, "k-", label="Φ((contrast - 0.2)/0.03)")
     axes.legend()

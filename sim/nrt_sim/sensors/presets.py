@@ -43,7 +43,7 @@ _ASSUMED: Final[Mapping[str, str]] = {
 def _parameters(shape: tuple[int, int], readout: Readout, **own: float) -> Parameters:
     """What all presets have in common, and what is the sensor's own."""
     usual: dict[str, float] = {
-        "dark": 0.05, "corner": 300.0, "leak_light": 0.02, "leak_mismatch": 0.3, "noise_bright": 0.05,
+        "dark": 0.05, "corner": 300.0, "leak_light": 0.02, "leak_mismatch": 0.3, "noise_bright": 0.02,
         "noise_corner": 5.0, "noise_mismatch": 0.4, "hot": 0.0005, "hot_low": 10.0, "hot_high": 1_000.0,
     }  # fmt: skip
     numbers = usual | own
@@ -77,7 +77,7 @@ PRESETS: Final[Mapping[str, Parameters]] = {
     ),
     "dvxplorer": _parameters(
         (480, 640),
-        Readout(row=50.0, event=6.06, quantum=200, depth=65_536),
+        Readout(row=10.0, event=6.06, quantum=200, depth=65_536),
         on=0.2,
         off=0.2,
         mismatch=0.03,
@@ -88,7 +88,7 @@ PRESETS: Final[Mapping[str, Parameters]] = {
     ),
     "gen4": _parameters(
         (720, 1280),
-        Readout(row=20.0, event=0.94, quantum=1, depth=262_144),
+        Readout(row=5.0, event=0.94, quantum=1, depth=262_144),
         on=0.25,
         off=0.25,
         mismatch=0.03,

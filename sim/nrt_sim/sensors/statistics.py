@@ -28,7 +28,11 @@ def noise_rate(
 
 
 def contrast_curve(
-    parameters: Parameters, contrasts: Sequence[float] | NDArray[np.float64], *, lux: float = 100.0, seed: int = 0
+    parameters: Parameters,
+    contrasts: Sequence[float] | NDArray[np.float64],
+    *,
+    lux: float = 100.0,
+    seed: int = 0,
 ) -> list[float]:
     """For each step of ln(light), the part of the pixels that answer with an event of its sign."""
     out = []
