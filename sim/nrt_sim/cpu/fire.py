@@ -181,29 +181,29 @@ def leak(node: Row, steps: int, weights: Floats) -> float:
 
 
 @inline
-def _spikes(node: Row, v: Tile, threshold: Tile, most: Tile) -> Tile:
+def _spikes(kind: int, strict: bool, v: Tile, threshold: Tile, most: Tile) -> Tile:
     """`fired` of `nrt_sim.reference`, for one block."""
     zero, one = zeros_like(v), ones_like(v)
-    if node.spike_kind == _ROUND:
+    if kind == _ROUND:
         return nearest_even(smallest(largest(divide(v, threshold), zero), most))
-    over = above(v, threshold) if node.strict != 0 else not_below(v, threshold)
-    if node.spike_kind == _BINARY:
+    over = above(v, threshold) if strict else not_below(v, threshold)
+    if kind == _BINARY:
         return choose(over, one, zero)
-    if node.spike_kind == _SIGNED:
+    if kind == _SIGNED:
         negative = subtract(zero, v)
-        under = above(negative, threshold) if node.strict != 0 else not_below(negative, threshold)
+        under = above(negative, threshold) if strict else not_below(negative, threshold)
         return subtract(choose(over, one, zero), choose(under, one, zero))
-    if node.spike_kind == _COUNT:
+    if kind == _COUNT:
         return choose(over, smallest(floor(divide(v, threshold)), most), zero)
-    if node.spike_kind == _GRADED:
+    if kind == _GRADED:
         return choose(over, largest(smallest(truncate(v), most), subtract(zero, most)), zero)
     return zero
 
 
 @inline
-def _less(node: Row, v: Tile, s: Tile, threshold: Tile) -> Tile:
+def _less(kind: int, v: Tile, s: Tile, threshold: Tile) -> Tile:
     """`soft` of `nrt_sim.reference`, for one block."""
-    if node.spike_kind == _GRADED:
+    if kind == _GRADED:
         return subtract(v, s)
     return subtract(v, multiply(s, threshold))
 
@@ -233,57 +233,71 @@ def dense(
     """One step of every block; returns the number of spikes (or of membranes, where they are the output)."""
     end = at
     silent = splat(weights[node.silent])
-    hard, soft = node.reset == _HARD, node.reset == _SOFT
+    decay = _parameter(weights, node.decay, 0, 0)
+    gain = _parameter(weights, node.gain, 0, 0)
+    drive = _parameter(weights, node.drive, 0, 0)
+    threshold = _parameter(weights, node.threshold, 0, 0)
+    v_reset = _parameter(weights, node.v_reset, 0, 0)
+    v_min = _parameter(weights, node.v_min, 0, 0)
+    synapse_decay = _parameter(weights, node.synapse_decay, 0, 0)
+    synapse_gain = _parameter(weights, node.synapse_gain, 0, 0)
+    bias = _parameter(weights, node.bias, 0, 0)
+    most = _parameter(weights, node.most, 0, 0)
+    zero = zeros_like(silent)
+    lanes, currents, membranes = node.valid, node.current, node.membrane
+    synapses, previous, each = node.synapse, node.previous, node.each != 0
+    hard, soft, floored = node.reset == _HARD, node.reset == _SOFT, node.floored != 0
+    timing, emits, unit = node.timing, node.emits != 0, node.values_step == 0
+    kind, strict = node.spike_kind, node.strict != 0
     for block in range(node.blocks):
         lane = block * LANES
-        valid = np.uint64(table[node.valid + block])
+        valid = np.uint64(get(table, lanes + block))
         if valid == 0:
             continue
-        threshold = _parameter(weights, node.threshold, node.threshold_step, block)
-        v_reset = _parameter(weights, node.v_reset, node.v_reset_step, block)
-        most = _parameter(weights, node.most, node.most_step, block)
-        x = load_tile(state, node.current + lane, 0, 1, 1)
-        zero = zeros_like(x)
-        store_tile(state, node.current + lane, 0, zero)
-        i = add(x, _parameter(weights, node.bias, node.bias_step, block))
-        if node.synapse >= 0:
-            kept = multiply(
-                _parameter(weights, node.synapse_decay, node.synapse_decay_step, block),
-                load_tile(state, node.synapse + lane, 0, 1, 1),
-            )
-            i = add(kept, multiply(_parameter(weights, node.synapse_gain, node.synapse_gain_step, block), i))
-            i = _silenced(i, silent)
-            store_tile(state, node.synapse + lane, 0, i)
-        v = load_tile(state, node.membrane + lane, 0, 1, 1)
+        if each:  # some parameter differs from neuron to neuron
+            decay = _parameter(weights, node.decay, node.decay_step, block)
+            gain = _parameter(weights, node.gain, node.gain_step, block)
+            drive = _parameter(weights, node.drive, node.drive_step, block)
+            threshold = _parameter(weights, node.threshold, node.threshold_step, block)
+            v_reset = _parameter(weights, node.v_reset, node.v_reset_step, block)
+            v_min = _parameter(weights, node.v_min, node.v_min_step, block)
+            synapse_decay = _parameter(weights, node.synapse_decay, node.synapse_decay_step, block)
+            synapse_gain = _parameter(weights, node.synapse_gain, node.synapse_gain_step, block)
+            bias = _parameter(weights, node.bias, node.bias_step, block)
+        i = add(load_tile(state, currents + lane, 0, 1, 1), bias)
+        store_tile(state, currents + lane, 0, zero)
+        if synapses >= 0:
+            kept = multiply(synapse_decay, load_tile(state, synapses + lane, 0, 1, 1))
+            i = _silenced(add(kept, multiply(synapse_gain, i)), silent)
+            store_tile(state, synapses + lane, 0, i)
+        v = load_tile(state, membranes + lane, 0, 1, 1)
         s = zero
-        if node.timing == _DELAYED:
-            s = load_tile(state, node.previous + lane, 0, 1, 1)
-        elif node.timing == _FIRE_FIRST:
-            s = _spikes(node, v, threshold, most)
-        if hard and node.timing != _IMMEDIATE:
+        if timing == _DELAYED:
+            s = load_tile(state, previous + lane, 0, 1, 1)
+        elif timing == _FIRE_FIRST:
+            s = _spikes(kind, strict, v, threshold, most)
+        if hard and timing != _IMMEDIATE:
             v = choose(differs(s, zero), v_reset, v)
-        v = multiply(_parameter(weights, node.decay, node.decay_step, block), v)
-        v = add(v, multiply(_parameter(weights, node.gain, node.gain_step, block), i))
-        v = add(v, _parameter(weights, node.drive, node.drive_step, block))
-        if soft and node.timing != _IMMEDIATE:
-            v = _less(node, v, s, threshold)
-        if node.floored != 0:
-            v = largest(v, _parameter(weights, node.v_min, node.v_min_step, block))
-        if node.timing != _FIRE_FIRST:
-            s = _spikes(node, v, threshold, most)
-        if node.timing == _IMMEDIATE:
+        v = add(add(multiply(decay, v), multiply(gain, i)), drive)
+        if soft and timing != _IMMEDIATE:
+            v = _less(kind, v, s, threshold)
+        if floored:
+            v = largest(v, v_min)
+        if timing != _FIRE_FIRST:
+            s = _spikes(kind, strict, v, threshold, most)
+        if timing == _IMMEDIATE:
             if hard:
                 v = choose(differs(s, zero), v_reset, v)
             elif soft:
-                v = _less(node, v, s, threshold)
-        elif node.timing == _DELAYED:
-            store_tile(state, node.previous + lane, 0, s)
+                v = _less(kind, v, s, threshold)
+        elif timing == _DELAYED:
+            store_tile(state, previous + lane, 0, s)
         v = _silenced(v, silent)
-        store_tile(state, node.membrane + lane, 0, v)
-        if node.emits != 0:
-            output = v if node.spike_kind == _NONE else s
+        store_tile(state, membranes + lane, 0, v)
+        if emits:
+            output = v if kind == _NONE else s
             fired = valid & differs(output, zero)
-            if node.values_step == 0:
+            if unit:
                 end = append(ids, end, lane, fired)
             else:
                 end = _append_values(ids, values, end, values_at + end - at, block, fired, output)

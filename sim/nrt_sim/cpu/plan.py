@@ -294,6 +294,7 @@ class _Planner:
         }
         for name in program.PARAMETERS:
             result |= self._parameter(name, values[name], plane)
+        result["each"] = int(any(result[f"{name}_step"] for name in program.PARAMETERS))
         self.start.append((result["membrane"], _spread(neuron.v0, plane, 0.0)))
         if kind == program.LAZY:
             powers, complete = _powers(float(neuron.decay), self.dtype)

@@ -86,6 +86,7 @@ NODE: Final = _record(
     "reset",
     "timing",
     "floored",  # whether there is a v_min
+    "each",  # whether some parameter differs from neuron to neuron
     "powers",  # offset in weights: decay to the power of 0, 1, 2, …
     "powers_count",
     "powers_complete",  # whether the last one holds for all that follow
