@@ -82,17 +82,19 @@ def _paced(text: str, speed: float | None) -> tuple[Source, float]:
     """The source playing at `speed`, and the speed at which the transfer has to pace it, 0 if it paces itself."""
     if speed is not None and not speed >= 0:
         raise ConfigError(f"--speed is {speed}; it must be 0 (as fast as possible) or more")
-    option = f"speed={1.0 if speed is None else speed:g}"
-    uri = f"file:{quote(text)}" if Path(text).exists() else text
-    try:
-        return registry.source(f"{uri}{'&' if '?' in uri else '?'}{option}"), 0.0
-    except ConfigError as error:
-        plain = registry.source(text)  # raises the user's own mistakes
-        if speed is not None and "speed" in text:
-            raise ConfigError(f"{text} says its speed already; leave out --speed") from error
+    is_path = Path(text).exists()
+    if not is_path and re.search(r"[?&]speed=", text):
+        if speed is not None:
+            raise ConfigError(f"{text} says its speed already; leave out --speed")
+        return registry.source(text), 0.0
+    wanted = 1.0 if speed is None else speed
+    uri = f"file:{quote(text)}" if is_path else text
+    with contextlib.suppress(ConfigError):  # no such option, or a mistake that comes up again without it
+        return registry.source(f"{uri}{'&' if '?' in uri else '?'}speed={wanted:g}"), 0.0
+    plain = registry.source(text)
     if not plain.scheduled:
-        return plain, 1.0 if speed is None else speed
-    if speed not in (None, 1.0):
+        return plain, wanted
+    if wanted != 1.0:
         raise ConfigError(f"{text} has a pace of its own, which --speed cannot change")
     return plain, 0.0
 

@@ -76,10 +76,15 @@ class Aedat4Writer(Writer):
     def close(self) -> None:
         if self._file.closed:
             return
+        try:
+            self._complete()
+        finally:
+            self._file.close()
+
+    def _complete(self) -> None:
         if self._count:
             self._emit()
         position = self._file.tell()
         self._file.write(self._compress(flatbuffer.data_table(self._rows)))
         self._file.seek(len(_VERSION) + flatbuffer.TABLE_POSITION_AT)
         self._file.write(struct.pack("<q", position))
-        self._file.close()

@@ -253,7 +253,7 @@ async def test_another_projects_reader_finds_what_was_recorded(tmp_path: Path, n
     assert found["t"].tolist() == stream["t"].tolist()
     assert found["x"].tolist() == stream["x"].tolist()
     assert abs(height - found["y"].astype(int)).tolist() == stream["y"].tolist()
-    assert found[found.dtype.names[3]].astype(int).tolist() == stream["p"].tolist()
+    assert found[list(found.dtype.names or ())[3]].astype(int).tolist() == stream["p"].tolist()
 
 
 async def test_packets_that_share_one_array_are_recorded_before_it_is_reused(tmp_path: Path) -> None:
