@@ -135,7 +135,7 @@ class ByteRecording(Recording):
         self._file = file
         self._decoder = decoder
         self._buffer = np.empty(self.BUFFER, np.uint8)
-        self._view = memoryview(self._buffer)
+        self._view = self._buffer.data
         self._begin = self._end = 0
         self._offset = file.tell()  # file offset of _begin
         self._body = self._offset

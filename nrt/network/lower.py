@@ -88,7 +88,8 @@ def _lowered(
             "spyx subtracts a CubaLIF's threshold before the leak, here it is after it; "
             "timing=immediate gives its spikes one step early"
         )
-    network = lowering.network(name)
+    with np.errstate(all="ignore"):  # what is not finite is refused by name, as a parameter or a weight
+        network = lowering.network(name)
     return replace(network, encoding=encoding or _default_encoding(network))
 
 

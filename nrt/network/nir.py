@@ -6,27 +6,27 @@ dataset per parameter; a graph is a node of type NIRGraph with a group `nodes` a
 scalars against pairs, and in how strings are stored. What is missing is left to the lowering to judge:
 here nothing is guessed.
 
-We read the file ourselves and not through the nir package; docs/decisions/0001 says why. A damaged or
-hostile file gives a ConfigError, and never makes us allocate more than the file warrants: a dataset may be
-at most as much larger than its bytes in the file as deflate can compress, and links out of the file are
-refused.
+We read the file ourselves, with pyfive, and not through the nir package; docs/decisions/0001 says why. A
+damaged or hostile file gives a ConfigError, and never makes us allocate more than the file warrants: a dataset
+may be at most as much larger than the file as deflate can compress, and links are refused.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import h5py as _h5py
 import numpy as np
+import pyfive as _pyfive
 from numpy.typing import NDArray
 
 from nrt.errors import ConfigError, NotFound
-from nrt.heap import damaged_heap
 
-h5py: Any = _h5py  # it has no types; what leaves this module has
+pyfive: Any = _pyfive  # what leaves this module has types
 
 Value = NDArray[Any] | str
 
@@ -34,6 +34,10 @@ _DEFLATE: Final = 1100  # deflate compresses by at most 1032:1
 _SPARE: Final = 1 << 20
 _BUDGET: Final = (256 << 20, 100)  # bytes that all datasets together may take: a constant, and times the file
 _DEPTH: Final = 16
+_NODES: Final = 100_000
+_SIGNATURE: Final = b"\x89HDF\r\n\x1a\n"
+_END_AT: Final = {0: 40, 1: 44, 2: 28, 3: 28}
+"""Where a superblock of each version has the length of the file (HDF5 file format specification, II.A)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,17 +70,25 @@ def read(path: str | Path) -> Graph:
     path = Path(path)
     if not path.is_file():
         raise NotFound(str(path), f"there is no file {path}")
-    if not h5py.is_hdf5(path):
-        raise ConfigError(f"{path} is no NIR file: it is not HDF5")
-    if (at := damaged_heap(path)) is not None:
-        raise ConfigError(f"{path} is damaged: the heap of its strings is broken at byte {at}")
     try:
-        with h5py.File(path, "r") as file:
-            return _Reader(path).file(file)
+        with path.open("rb") as raw, np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            _check_whole(path, raw.read(64))
+            return _Reader(path).file(pyfive.File(raw))
     except ConfigError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, RecursionError) as error:
-        raise ConfigError(f"{path} is damaged: {error}") from error
+    except Exception as error:  # pyfive trusts what it parses: a damaged file may raise anything
+        what = f"{type(error).__name__} {error}".rstrip()
+        raise ConfigError(f"{path} is damaged, or uses more of HDF5 than NIR does: {what}") from error
+
+
+def _check_whole(path: Path, head: bytes) -> None:
+    """Raises ConfigError unless the superblock is HDF5's and the file as long as it says."""
+    if not head.startswith(_SIGNATURE):
+        raise ConfigError(f"{path} is no NIR file: it is not HDF5")
+    at = _END_AT.get(head[8]) if len(head) > 8 else None
+    end = int.from_bytes(head[at : at + 8], "little") if at is not None else None
+    if end is None or end > path.stat().st_size:
+        raise ConfigError(f"{path} is damaged: it says it has {end} bytes and has {path.stat().st_size}")
 
 
 def from_object(graph: NIRGraph) -> Graph:
@@ -89,28 +101,30 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.left = _BUDGET[0] + _BUDGET[1] * path.stat().st_size
+        self.size = path.stat().st_size
+        self.left = _BUDGET[0] + _BUDGET[1] * self.size
+        self.nodes_left = _NODES
 
     def file(self, file: Any) -> Graph:
         root = self._member(file, "node", "the file")
-        if not isinstance(root, h5py.Group):
+        if not isinstance(root, pyfive.Group):
             raise ConfigError(f"{self.path} is no NIR file: it has no group 'node'")
         version = self._member(file, "version", "the file")
-        top = self._node("the file", root, ())
+        top = self._node("the file", root, 0)
         if isinstance(top, Node):
             raise ConfigError(f"{self.path} holds a single {top.type} node and no graph")
-        text = self._value("version", version) if isinstance(version, h5py.Dataset) else ""
+        text = self._value("version", version) if isinstance(version, pyfive.Dataset) else ""
         return Graph(top.nodes, top.edges, text if isinstance(text, str) else "")
 
-    def _node(self, name: str, group: Any, above: tuple[int, ...]) -> Node | Graph:
-        address = int(h5py.h5o.get_info(group.id).addr)
-        if address in above or len(above) > _DEPTH:
+    def _node(self, name: str, group: Any, depth: int) -> Node | Graph:
+        self.nodes_left -= 1
+        if depth > _DEPTH or self.nodes_left < 0:
             raise ConfigError(f"{self.path}: the graphs in '{name}' are nested in themselves or too deeply")
         values: dict[str, Value] = {}
         for key in group:
             member = self._member(group, key, name)
             if (
-                isinstance(member, h5py.Dataset)
+                isinstance(member, pyfive.Dataset)
                 and (value := self._value(f"{name}.{key}", member)) is not None
             ):
                 values[key] = value
@@ -120,35 +134,31 @@ class _Reader:
         if kind != "NIRGraph":
             return Node(kind, values)
         members = self._member(group, "nodes", name)
-        if not isinstance(members, h5py.Group):
+        if not isinstance(members, pyfive.Group):
             raise ConfigError(f"{self.path}: graph '{name}' has no nodes")
         nodes: dict[str, Node | Graph] = {}
         for key in members:
             member = self._member(members, key, name)
-            if not isinstance(member, h5py.Group):
+            if not isinstance(member, pyfive.Group):
                 raise ConfigError(f"{self.path}: node '{key}' is not a group")
-            nodes[key] = self._node(key, member, (*above, address))
+            nodes[key] = self._node(key, member, depth + 1)
         return Graph(nodes, _pairs(name, values.get("edges")))
 
     def _member(self, group: Any, key: str, name: str) -> Any:
-        """The member of that name, None if there is none; links that leave the file are refused."""
-        link = group.get(key, getlink=True)
-        if link is None:
+        """The member of that name, None if there is none; links are refused."""
+        if key not in group:
             return None
-        if not isinstance(link, h5py.HardLink):
+        if isinstance(group._links[key], str):
             raise ConfigError(f"{self.path}: '{key}' in '{name}' is a link; NIR files contain none")
         return group[key]
 
     def _value(self, name: str, dataset: Any) -> Value | None:
         if dataset.shape is None:
             return None  # HDF5's empty dataset: nir's None
-        if dataset.is_virtual or dataset.external:
-            raise ConfigError(f"{self.path}: '{name}' keeps its numbers in another file")
-        asked = int(dataset.size) * int(dataset.dtype.itemsize)
-        stored = int(dataset.id.get_storage_size())
-        if asked > _SPARE + _DEFLATE * stored or asked > self.left:
+        asked = prod(map(int, dataset.shape)) * int(dataset.dtype.itemsize)
+        if asked > _SPARE + _DEFLATE * self.size or asked > self.left:
             raise ConfigError(
-                f"{self.path}: '{name}' claims shape {dataset.shape} but the file holds {stored} bytes of it"
+                f"{self.path}: '{name}' claims shape {dataset.shape} in a file of {self.size} bytes"
             )
         self.left -= asked
         return _plain(f"{self.path}: '{name}'", dataset[()])

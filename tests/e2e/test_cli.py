@@ -132,11 +132,3 @@ def test_ctrl_c_ends_a_run_with_its_report(data: Path) -> None:
     report = json.loads(out)
     assert report["error"] == "stopped by the user"
     assert 0 < report["events"] < 4325
-
-
-def test_the_demo_sees_which_way_things_move(nrt: Nrt) -> None:
-    done = nrt("demo", "--json")
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    assert result["accuracy"] >= 0.9
-    assert result["report"]["latency"]["since"] == "schedule"

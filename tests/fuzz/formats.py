@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-import atheris  # type: ignore[import-not-found]
+import atheris
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
