@@ -81,7 +81,7 @@ DEVICES: Final[Mapping[str, Entry]] = {
 
 SOURCES: Final[Mapping[str, Entry]] = {
     "file": Entry("nrt.file:FileSource", "a recording of any format; a plain path means the same"),
-    "synth": Entry("nrt_sim.scene:SceneSource", "a synthetic scene with its ground truth"),
+    "synth": Entry("nrt_sim.sensors.source:SynthSource", "a scene seen by a simulated event camera"),
 }
 
 

@@ -1,87 +1,179 @@
-"""`nrt demo`: a synthetic scene, live through a small network on every device there is."""
+"""`nrt demo`: a simulated camera reads handwritten digits, live, on every simulated device there is.
+
+The task (network, what is watched, how spikes become answers) is `nrt_sim.models.reading`; what is seen of a run is
+kept by `Watch`, shown by `View` and written to a page by `write_page`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json as json_module
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 import nrt
 from nrt import registry
-from nrt.clock import readable
-from nrt.network import Network
+from nrt.cli.demo_screen import Screen
+from nrt.cli.demo_view import look
+from nrt.cli.demo_watch import Watch
+from nrt.cli.page import write_page
+from nrt.errors import ConfigError, NrtError
 from nrt.report import Report
+from nrt.run import Run
 from nrt.source import Source
 
-DEVICE: Final = "cpu:"
-SCENE: Final = "synth:bar?seconds=3.84"
-ARROWS: Final = "→←↓↑"
-REFRESH: Final = 80_000
-"""µs of stream between two looks at the terminal."""
+TASK: Final = "nrt_sim.models.reading"
+SIMULATORS: Final = "nrt_sim."
+"""Modules of devices that need no hardware: the demo opens no chip that nobody asked for."""
+SLOW: Final = ("null", "reference")
+"""Simulators that answer nothing, or not in real time."""
+REFRESH: Final = 1 / 12
+"""Seconds between two looks at the terminal."""
 
 
-def show_demo(json: bool) -> None:
-    """Runs the demo and prints accuracy and report."""
-    scene = importlib.import_module("nrt_sim.scene")
-    network: Network = importlib.import_module("nrt_sim.motion").motion_network()
-    source = registry.source(SCENE)
-    truth: NDArray[np.int64] = vars(source)["truth"]
-    console = Console()
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one device made of the digits; without a watch, why it did not run."""
+
+    device: str
+    watch: Watch | None = None
+    report: Report | None = None
+    error: str = ""
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of the digits answered right."""
+        return float(np.mean(self.watch.answers == self.watch.truth)) if self.watch else 0.0
+
+
+def show_demo(*, digits: int, seed: int, on: Sequence[str], html: Path | None, json: bool) -> None:
+    """Runs the demo and prints the report. html: None for no page. Raises ConfigError, and what the device raised."""
+    if html is not None and not html.absolute().parent.is_dir():
+        raise ConfigError(f"--html {html}: there is no folder {html.absolute().parent}")
+    devices = list(on) or simulators()
+    console = Console(stderr=json)
     if not json:
         console.print(
-            f"A bar moves {', '.join(scene.DIRECTIONS)} before a simulated sensor; {network.neurons:,} neurons on "
-            f"{DEVICE} say which way.\nNothing is downloaded. The first run compiles for some seconds."
+            f"A simulated event camera reads {digits} handwritten digits;\na spiking network on "
+            f"{', '.join(devices)} says which.\nNothing is downloaded. The first run compiles for some seconds.\n",
+            highlight=False,
         )
-    votes, report = asyncio.run(_watch(network, source, len(truth), scene.EPISODE, Console(stderr=json)))
-    right = int(np.count_nonzero(_answers(votes) == truth))
+    share = max(digits // len(devices), 1)
+    outcomes = [_run(device, share, seed, console) for device in devices]
+    _require_one(outcomes)
+    if html is not None:
+        write_page(html, [(o.watch, o.report) for o in outcomes if o.watch and o.report])
     if json:
-        result: dict[str, Any] = {
-            "accuracy": right / len(truth),
-            "episodes": len(truth),
-            "report": report.to_dict(),
-        }
-        print(json_module.dumps(result, indent=2))
+        print(json_module.dumps(_as_json(outcomes), indent=2))
         return
-    console.print(f"truth   {_arrows(truth)}\nanswer  {_arrows(_answers(votes))}")
-    console.print(f"{right} of {len(truth)} crossings right (chance is {len(truth) // 4})\n")
-    console.print(str(report), highlight=False)
+    for outcome in outcomes:
+        _print(outcome, console)
+    if html is not None:
+        console.print(f"\nplots: {html.absolute()}", highlight=False, soft_wrap=True)
 
 
-async def _watch(
-    network: Network, source: Source, episodes: int, length: int, console: Console
-) -> tuple[NDArray[np.int64], Report]:
-    """Output spikes per episode and direction, int64[episodes, 4], and the report."""
-    votes = np.zeros((episodes, 4), np.int64)
-    async with nrt.open(DEVICE) as session:
-        await session.deploy(network)
-        async with session.stream(source) as run:
-            with Live(console=console, transient=True, refresh_per_second=12) as live:
-                async for spikes in run:
-                    np.add.at(votes, (spikes.data["t"] // length, spikes.data["n"]), spikes.data["v"])
-                    if spikes.end % REFRESH == 0:
-                        live.update(_line(votes, spikes.end // length, run.report))
-    return votes, run.report
+def simulators() -> list[str]:
+    """The URIs of the simulated devices that are ready and keep up; cpu: first."""
+    found: list[str] = []
+    for scheme, entry in registry.table("devices").items():
+        if entry.where.startswith(SIMULATORS) and scheme not in SLOW:
+            with contextlib.suppress(nrt.MissingDependency):
+                registry.load(entry)
+                found.append(f"{scheme}:")
+    return sorted(found, key=lambda uri: (uri != "cpu:", uri))
 
 
-def _answers(votes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The direction with the most spikes per episode; -1 where there were none."""
-    return np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
+def _run(device: str, digits: int, seed: int, console: Console) -> Outcome:
+    """One run, drawn where there is a terminal."""
+    if not console.is_terminal:
+        return asyncio.run(_watch(device, digits, seed, None))
+    with Screen(stderr=console.stderr) as screen:
+        return asyncio.run(_watch(device, digits, seed, screen))
 
 
-def _arrows(directions: NDArray[np.int64]) -> str:
-    return " ".join(ARROWS[d] if d >= 0 else "·" for d in directions.tolist())
+async def _watch(device: str, digits: int, seed: int, screen: Screen | None) -> Outcome:
+    """One run in real time. An error of the device ends in the outcome."""
+    task: Any = importlib.import_module(TASK)
+    source: Any = task.Reading(digits, seed=seed)
+    watch = Watch(source, source.answers, source.episode, task)
+    try:
+        async with nrt.open(device) as session:
+            await session.deploy(task.network())
+            await _warm(task.Reading(1, seed=seed, speed=0))
+            if screen is not None:
+                screen.wait()
+            async with session.stream(watch.source) as run, _live(watch, run, screen):
+                async for packet in run:
+                    watch.take(packet)
+    except NrtError as error:
+        return Outcome(device, error=str(error))
+    watch.add_up()
+    return Outcome(device, watch, run.report)
 
 
-def _line(votes: NDArray[np.int64], episode: int, report: Report) -> Text:
-    bars = "  ".join(
-        f"{arrow} {'█' * min(int(n), 20):<20}"
-        for arrow, n in zip(ARROWS, votes[min(episode, len(votes) - 1)], strict=True)
+async def _warm(source: Source) -> None:
+    """Compiles the sensor's kernels, so that the first packet does not wait for that."""
+    async for _ in source.packets():
+        pass
+    await source.close()
+
+
+@contextlib.asynccontextmanager
+async def _live(watch: Watch, run: Run, screen: Screen | None) -> AsyncGenerator[None]:
+    """Shows the run twelve times a second, while it lasts."""
+    if screen is None:
+        yield
+        return
+
+    async def refresh() -> None:
+        while True:
+            await asyncio.sleep(REFRESH)
+            screen.show(look(watch, run.report))
+
+    task = asyncio.create_task(refresh())
+    try:
+        yield
+        screen.last(look(watch, run.report))
+    finally:
+        task.cancel()
+
+
+def _require_one(outcomes: Sequence[Outcome]) -> None:
+    """Raises NrtError if no device ran."""
+    if not any(outcome.watch for outcome in outcomes):
+        raise NrtError("; ".join(outcome.error for outcome in outcomes))
+
+
+def _as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """accuracy, episodes and report of the first device that ran; others: the rest."""
+    ran = [outcome for outcome in outcomes if outcome.watch]
+    plain = [
+        {"accuracy": o.accuracy, "episodes": len(o.watch.truth), "report": o.report.to_dict()}
+        for o in ran
+        if o.watch and o.report
+    ]
+    failed = [{"device": outcome.device, "error": outcome.error} for outcome in outcomes if outcome.error]
+    return {**plain[0], **({"others": plain[1:] + failed} if len(outcomes) > 1 else {})}
+
+
+def _print(outcome: Outcome, console: Console) -> None:
+    """Answers and report."""
+    if outcome.watch is None:
+        console.print(f"\n{outcome.device} did not run: {outcome.error}", highlight=False)
+        return
+    watch = outcome.watch
+    wrong = [f"{t} as {a}" for t, a in zip(watch.truth, watch.answers, strict=True) if t != a]
+    misread = f"; misread {', '.join(wrong)}" if wrong else ""
+    console.print(
+        f"\n{len(watch.truth) - len(wrong)} of {len(watch.truth)} digits right "
+        f"({100 * outcome.accuracy:.1f} %, chance is 10 %){misread}\n",
+        highlight=False,
     )
-    return Text(f"{bars}  {readable(report.stream_s * 1e6):>8}  p99 {report.latency.p99:.2f} ms")
+    console.print(str(outcome.report), highlight=False, soft_wrap=True)
