@@ -13,6 +13,7 @@ may be at most as much larger than the file as deflate can compress, and links a
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,9 +72,10 @@ def read(path: str | Path) -> Graph:
     if not path.is_file():
         raise NotFound(str(path), f"there is no file {path}")
     try:
-        with path.open("rb") as raw, np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
-            _check_whole(path, raw.read(64))
-            return _Reader(path).file(pyfive.File(raw))
+        content = path.read_bytes()  # pyfive opens a path again by itself, and may leave it open
+        _check_whole(path, content)
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            return _Reader(path).file(pyfive.File(io.BytesIO(content)))
     except ConfigError:
         raise
     except Exception as error:  # pyfive trusts what it parses: a damaged file may raise anything
@@ -81,14 +83,14 @@ def read(path: str | Path) -> Graph:
         raise ConfigError(f"{path} is damaged, or uses more of HDF5 than NIR does: {what}") from error
 
 
-def _check_whole(path: Path, head: bytes) -> None:
+def _check_whole(path: Path, content: bytes) -> None:
     """Raises ConfigError unless the superblock is HDF5's and the file as long as it says."""
-    if not head.startswith(_SIGNATURE):
+    if not content.startswith(_SIGNATURE):
         raise ConfigError(f"{path} is no NIR file: it is not HDF5")
-    at = _END_AT.get(head[8]) if len(head) > 8 else None
-    end = int.from_bytes(head[at : at + 8], "little") if at is not None else None
-    if end is None or end > path.stat().st_size:
-        raise ConfigError(f"{path} is damaged: it says it has {end} bytes and has {path.stat().st_size}")
+    at = _END_AT.get(content[8]) if len(content) > 8 else None
+    end = int.from_bytes(content[at : at + 8], "little") if at is not None else None
+    if end is None or end > len(content):
+        raise ConfigError(f"{path} is damaged: it says it has {end} bytes and has {len(content)}")
 
 
 def from_object(graph: NIRGraph) -> Graph:
