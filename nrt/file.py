@@ -146,7 +146,8 @@ class FileSource(Source):
         if not self._speed:
             yield from self._cut()
             return
-        begin, first = 0, None  # time runs from the first packet on: the decoder may have to be compiled before
+        # time runs from the first packet on: the decoder may have to be compiled before it
+        begin, first = 0, None
         for packet in self._cut():
             if first is None:
                 begin, first = now(), packet.start
