@@ -68,14 +68,13 @@ def show_demo(*, digits: int, seed: int, on: Sequence[str], html: Path | None, j
     share = max(digits // len(devices), 1)
     outcomes = [_run(device, share, seed, console) for device in devices]
     _require_one(outcomes)
-    if html is not None:
-        write_page(html, [(o.watch, o.report) for o in outcomes if o.watch and o.report])
     if json:
         print(json_module.dumps(_as_json(outcomes), indent=2))
-        return
-    for outcome in outcomes:
-        _print(outcome, console)
+    else:
+        for outcome in outcomes:
+            _print(outcome, console)
     if html is not None:
+        write_page(html, [(o.watch, o.report) for o in outcomes if o.watch and o.report])
         console.print(f"\nplots: {html.absolute()}", highlight=False, soft_wrap=True)
 
 

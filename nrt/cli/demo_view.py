@@ -99,9 +99,12 @@ class View:
         raster = self._raster(max(options.max_width - seen.picture.shape[1] - 10, COLUMNS))
         blank = [Segment(" " * seen.picture.shape[1])]
         for k in range(max(len(picture), len(raster))):
-            yield from picture[k] if k < len(picture) else blank
-            yield _GAP
-            yield from raster[k] if k < len(raster) else ()
+            line = [
+                *(picture[k] if k < len(picture) else blank),
+                _GAP,
+                *(raster[k] if k < len(raster) else ()),
+            ]
+            yield from Segment.adjust_line_length(line, options.max_width, pad=False)
             yield Segment.line()
         device, status = seen.status
         yield Text.assemble((f"{device}  ", "bold"), status)
