@@ -32,13 +32,11 @@ from nrt.errors import (
 )
 from nrt.network import Encoding, Network, Semantics
 from nrt.packet import EVENT, MEMBRANE, SPIKE, Packet
-from nrt.source import Source
-
-__version__ = "0.1.0"
-
 from nrt.report import Report
 from nrt.run import Run
 from nrt.session import Session, open
+from nrt.source import Source
+from nrt.version import __version__
 
 __all__ = [
     "EVENT",

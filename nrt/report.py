@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import nrt
 from nrt.clock import readable
 from nrt.device import Counters, Energy
 from nrt.network import Semantics
 from nrt.profile import Histogram
+from nrt.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def _plain(value: Any) -> Any:
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of nrt and of what its arithmetic depends on."""
-    found = {"nrt": nrt.__version__}
+    found = {"nrt": __version__}
     for name in ("numpy", "numba", "torch"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from nrt.errors import BadRecording
 from nrt.formats.base import TRIGGER, Recording
-from nrt.formats.hdf5_layouts import Columns, Matrix, Rows, Table, Unreadable
+from nrt.formats.hdf5_layouts import Columns, Matrix, Rows, Table, Unreadable, require_sound
 from nrt.formats.hdf5_unclosed import open_file
 from nrt.formats.hdf5_writer import FORMAT_NAME, Hdf5Writer, PropheseeHdf5Writer
 from nrt.heap import damaged_heap
@@ -150,6 +150,7 @@ def _edges(file: Any) -> NDArray[np.void]:
     dataset = file.get("EXT_TRIGGER/events")
     if not isinstance(dataset, h5py.Dataset) or not {"t", "p", "id"} <= set(dataset.dtype.names or ()):
         return np.empty(0, TRIGGER)
+    require_sound(dataset)
     if dataset.size > 1 << 24:
         raise Unreadable(f"{dataset.size} triggers")
     rows = dataset[:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Final
 
 import h5py
@@ -16,6 +17,9 @@ from nrt.packet import EVENT, Records
 
 LARGEST_CHUNK: Final = 1 << 26
 """Bytes; the HDF5 library unpacks a whole chunk to read any of it."""
+
+_DEFLATE: Final = 1100  # deflate compresses by at most 1032:1
+_SPARE: Final = 1 << 20
 
 Column = NDArray[Any]
 
@@ -71,7 +75,7 @@ class Table(Rows):
     def __init__(self, dataset: Any) -> None:
         if not {"t", "x", "y", "p"} <= set(dataset.dtype.names or ()) or dataset.ndim != 1:
             raise Unreadable(f"{dataset.name} holds no records of t, x, y and p")
-        require_chunks(dataset)
+        require_sound(dataset)
         self._dataset = dataset
         self.length = len(dataset)
         filters = dataset.id.get_create_plist()
@@ -137,13 +141,19 @@ def require_numbers(dataset: Any, dimensions: int) -> Any:
     """`dataset` if it holds whole numbers or truth values in chunks that can be read. Raises Unreadable."""
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim != dimensions or dataset.dtype.kind not in "iub":
         raise Unreadable(f"{getattr(dataset, 'name', '?')} is no column of whole numbers")
-    require_chunks(dataset)
+    require_sound(dataset)
     return dataset
 
 
-def require_chunks(dataset: Any) -> None:
-    """Raises Unreadable if a chunk is larger than 64 MiB."""
-    chunks = dataset.chunks
-    size = dataset.dtype.itemsize * int(np.prod(chunks, dtype=np.float64)) if chunks else 0
+def require_sound(dataset: Any) -> None:
+    """Raises Unreadable if a chunk is larger than 64 MiB, or if the file holds too little for so many rows.
+
+    Rows that were never stored read as zeros, so a few bytes could stand for any number of events.
+    """
+    chunks, width = dataset.chunks, int(dataset.dtype.itemsize)
+    size = width * prod(chunks) if chunks else 0
     if size > LARGEST_CHUNK:
         raise Unreadable(f"{dataset.name} has chunks of {size} bytes; at most {LARGEST_CHUNK} are read")
+    stored = int(dataset.id.get_storage_size())
+    if width * prod(dataset.shape) > _SPARE + _DEFLATE * stored:
+        raise Unreadable(f"{dataset.name} claims shape {dataset.shape}, and {stored} bytes of it are stored")

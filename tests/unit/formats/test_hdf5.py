@@ -353,3 +353,12 @@ def test_turned_bits_give_events_or_damage(tmp_path: Path, bits: list[int]) -> N
         with PropheseeHdf5Writer(path, SHAPE) as writer:
             writer.write(events(*ROWS))
     check_flips(open_hdf5, path.read_bytes(), tmp_path / "b.h5", bits)
+
+
+def test_rows_that_were_never_stored_are_refused_and_not_made_up(tmp_path: Path) -> None:
+    path = tmp_path / "claims.h5"
+    with h5py.File(path, "w") as file:
+        for name in "txyp":
+            file.create_dataset(f"events/{name}", (2**40,), "i8", chunks=(4096,))
+    with pytest.raises(BadRecording, match="claims shape"):
+        open_hdf5(path)
