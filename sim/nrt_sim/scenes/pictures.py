@@ -140,13 +140,17 @@ class Video(Film):
     def frame(self, t: int, out: Frame) -> None:
         while self._times[1] <= t:
             following = next(self._pictures, None)
-            if following is None:
-                self._base = max(t, self._times[1] + 1)
+            if following is not None:
+                self._before, self._times = self._after, (self._times[1], following[0])
+                self._after = following[1]
+            elif self._before is not self._after:  # the last picture stays as long as the one before it
+                self._before = self._after
+                self._times = (self._times[1], 2 * self._times[1] - self._times[0])
+            else:
+                self._base = max(t, self._times[1])
                 self._container.close()
                 self._rewind()
                 break
-            self._before, self._times = self._after, (self._times[1], following[0])
-            self._after = following[1]
         self._mix(t, out)
 
     def close(self) -> None:

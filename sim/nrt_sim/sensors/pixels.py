@@ -34,6 +34,18 @@ Ints = NDArray[np.int64]
 Addresses = tuple[int, int, int, int, int]
 
 
+def column(size: int, number: int, value: float = 0.0) -> Floats:
+    """A float32 column on a cache line's boundary, where no vector straddles two lines.
+
+    number: columns of different numbers begin at different places of their memory page; at the same place, the
+    processor would take a load from one for a load of what it just stored to another.
+    """
+    raw = np.empty(size + 2048, np.float32)
+    begin = (number * 576 - raw.ctypes.data) % 4096 // 4
+    raw[:] = value
+    return raw[begin : begin + size]
+
+
 class Columns(NamedTuple):
     """State and fixed pattern of every pixel, float32 unless said; padded to whole chunks.
 
@@ -85,8 +97,8 @@ class Chunk(NamedTuple):
 def chunk() -> Chunk:
     """Fresh scratch memory."""
     return Chunk(
-        np.ones(CHUNK, np.float32),
-        np.zeros(CHUNK, np.float32),
+        column(CHUNK, 6, 1.0),
+        column(CHUNK, 5),
         np.zeros(CHUNK // LANES, np.int64),
         np.zeros(CHUNK + 8, np.int32),
         np.full(5, -1, np.int64),

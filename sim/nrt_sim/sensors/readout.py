@@ -3,8 +3,9 @@
 A pixel that fires asks for its row; rows are granted in the order of their first request, when the bus is free. A
 granted row sends all its waiting events with one time stamp. That takes `row` + `event` per event of bus time, so
 that a busy scene is delayed, its rows grouped, and, when `depth` events wait already, thinned: what comes then is
-dropped and counted. Where `row` is 0 there are no rows: events leave one by one. (K. Boahen, "Point-to-point connectivity between neuromorphic chips using address events", IEEE
-TCAS-II 47(5), 2000, describes such arbiters; the numbers of a sensor are in `presets`.)
+dropped and counted. Where `row` is 0 there are no rows: events leave one by one. (Such arbiters: K. Boahen,
+"Point-to-point connectivity between neuromorphic chips using address events", IEEE TCAS-II 47(5), 2000; the numbers
+of a sensor are in `presets`.)
 """
 
 from __future__ import annotations

@@ -190,11 +190,11 @@ def named(preset: str) -> Parameters:
 def _columns(p: Parameters, count: int, streams: noise.Keys) -> tuple[pixels.Columns, Floats]:
     """Every pixel's own numbers, and the phase of its leak."""
     size = -(-count // pixels.CHUNK) * pixels.CHUNK
-    on, off, leak, phase = (np.ones(size, np.float32) for _ in range(4))
+    on, off, leak, phase = (pixels.column(size, number, 1.0) for number in range(4))
     _draw_pattern(
         count, (p.on, p.off, p.mismatch, 1e-6 * p.leak, p.leak_mismatch), streams, on, off, leak, phase
     )
-    v, memory = np.zeros(size, np.float32), np.zeros(size, np.float32)
+    v, memory = pixels.column(size, 3), pixels.column(size, 4)
     return pixels.Columns(v, memory, on, off, leak, np.zeros(size, np.int64)), phase
 
 

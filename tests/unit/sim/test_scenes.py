@@ -50,7 +50,8 @@ def test_every_scene_is_a_function_of_time_to_positive_light(name: str) -> None:
     scene, out = made(name), np.full(SHAPE, np.nan, np.float32)
     for t in (0, 1, 12_345, 999_999, 60_000_000):
         scene.frame(t, out)
-        assert np.all(np.isfinite(out)) and np.all(out > 0)
+        assert np.all(np.isfinite(out))
+        assert np.all(out > 0)
     assert scene.picture(12_345).tobytes() == made(name).picture(12_345).tobytes()
 
 
@@ -69,7 +70,9 @@ def test_the_truth_of_a_bar_is_where_the_light_is() -> None:
         assert (truth.vx, truth.label) == (100.0, "right")
 
 
-@pytest.mark.parametrize(("degrees", "label"), [(0, "right"), (90, "down"), (180, "left"), (270, "up"), (45, "down-right")])
+@pytest.mark.parametrize(
+    ("degrees", "label"), [(0, "right"), (90, "down"), (180, "left"), (270, "up"), (45, "down-right")]
+)
 def test_a_bar_moves_in_the_direction_of_its_label(degrees: float, label: str) -> None:
     bar = MovingBar((60, 60), speed=100.0, degrees=degrees, length=6.0)
     (x0, y0), (x1, y1) = (centre(bar.picture(t), 50.0) for t in (300_000, 400_000))
@@ -160,7 +163,7 @@ def test_scenes_add_multiply_and_cover() -> None:
 
 def test_scenes_of_different_shapes_do_not_combine() -> None:
     with pytest.raises(ConfigError, match="cannot be combined"):
-        Uniform(SHAPE) + Uniform((3, 3))
+        (Uniform(SHAPE) + Uniform((3, 3))).picture(0)
 
 
 def test_a_texture_depends_on_its_seed_and_has_all_greys() -> None:
@@ -220,7 +223,11 @@ def test_pictures_need_pyav_and_say_so(tmp_path: Path) -> None:
     )
     root = Path(__file__).parents[3]
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": f"{root}:{root}/sim"}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": f"{root}:{root}/sim"},
     )
     assert done.stdout.startswith("video | a picture x.png needs the package av")
 
@@ -228,14 +235,30 @@ def test_pictures_need_pyav_and_say_so(tmp_path: Path) -> None:
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.png"
     path.write_text("no picture")
-    try:
-        import av  # noqa: F401  # pyright: ignore[reportUnusedImport]
-    except ModuleNotFoundError:
-        pytest.skip("PyAV is not installed")
+    pytest.importorskip("av")
     with pytest.raises(ConfigError, match=r"text\.png"):
         read_image(path)
     with pytest.raises(NotFound):
         read_image(tmp_path / "none.png")
+
+
+def test_a_video_is_interpolated_between_its_pictures_and_starts_again(tmp_path: Path) -> None:
+    """Ten pictures of 100 ms, each brighter than the one before, written by PyAV without loss."""
+    av = pytest.importorskip("av")
+    path = tmp_path / "ramp.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 16, 12, "gray"
+        for k in range(10):
+            grey = np.full((12, 16), 20 * k, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray")))
+        container.mux(stream.encode())
+    video = make("video", View((24, 32), file=str(path), light=100.0))
+    light = [float(video.picture(t)[5, 5]) for t in (0, 50_000, 100_000, 130_000, 200_000, 900_000)]
+    assert light == sorted(set(light))
+    assert light[1] == pytest.approx((light[0] + light[2]) / 2)
+    assert float(video.picture(1_500_000)[5, 5]) < light[-1]
+    video.close()
 
 
 def test_a_webcam_that_is_not_there_is_named() -> None:

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,8 @@ def lit(value: float, shape: tuple[int, int] = (4, 4)) -> np.ndarray:
 def play(sensor: Sensor, contrasts: list[float], span: int = 1_000) -> Records:
     """Steps of ln(light) relative to 100 lux, the first of which is the picture that it starts with."""
     parts = [
-        sensor.step(lit(float(100 * np.exp(c)), sensor.shape), k * span).copy() for k, c in enumerate(contrasts)
+        sensor.step(lit(float(100 * np.exp(c)), sensor.shape), k * span).copy()
+        for k, c in enumerate(contrasts)
     ]
     return np.concatenate(parts)
 
@@ -37,7 +39,9 @@ def test_the_first_picture_makes_no_events() -> None:
 
 
 def test_events_are_event_records_within_their_step_and_in_order() -> None:
-    sensor = Sensor(dataclasses.replace(PRESETS["davis346"], noise_dark=200.0, noise_bright=200.0), shape=(64, 64))
+    sensor = Sensor(
+        dataclasses.replace(PRESETS["davis346"], noise_dark=200.0, noise_bright=200.0), shape=(64, 64)
+    )
     sensor.step(lit(5, (64, 64)), 7_000)
     for t in (7_001, 8_000, 9_300, 60_000):
         events, start = sensor.step(lit(5 + t / 1e4, (64, 64)), t), {7_001: 7_000, 8_000: 7_001, 9_300: 8_000}
@@ -145,7 +149,12 @@ def test_the_same_seed_gives_the_same_events_on_a_processor_with_narrower_vector
 def _python(script: str, extra: dict[str, str] | None = None) -> str:
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'sim'}"} | (extra or {})
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True, timeout=110
+        [sys.executable, "-c", script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=110,
     )
     return done.stdout.strip()
 
@@ -240,8 +249,9 @@ def test_time_must_advance_and_not_too_far() -> None:
     [("on", 0.0), ("off", 99.0), ("on", float("nan")), ("mismatch", -1.0), ("leak", -0.1), ("hot", 0.9)],
 )
 def test_absurd_parameters_are_refused_by_name(field: str, value: float) -> None:
+    numbers: dict[str, Any] = {field: value}
     with pytest.raises(ConfigError, match=field):
-        dataclasses.replace(PRESETS["davis346"], **{field: value})
+        dataclasses.replace(PRESETS["davis346"], **numbers)
 
 
 def test_an_unknown_preset_lists_those_there_are() -> None:

@@ -18,7 +18,9 @@ from nrt_sim.sensors.source import SensorSource, SynthSource, presets, scenes
 def synth(text: str) -> SynthSource:
     uri = Uri.parse(text)
     options = {
-        name: registry.convert(name, value, {"sensor": str, "seed": int, "width": int, "height": int}.get(name, float))
+        name: registry.convert(
+            name, value, {"sensor": str, "seed": int, "width": int, "height": int}.get(name, float)
+        )
         for name, value in uri.options.items()
     }
     return SynthSource(uri, **options)
@@ -36,14 +38,16 @@ async def test_packets_follow_each_other_without_gaps_and_hold_their_events() ->
     source = synth("synth:bar?sensor=davis346&width=64&height=48&seconds=0.1&speed=0&velocity=400")
     packets = await collect(source)
     assert source.shape == (2, 48, 64)
-    assert source.finite and not source.scheduled
+    assert source.finite
+    assert not source.scheduled
     assert [packet.start for packet in packets] == list(range(0, 100_000, 1_000))
     assert sum(map(len, packets)) > 100
     for packet in packets:
         t = packet.data["t"]
         assert packet.end == packet.start + 1_000
         assert np.all((t >= packet.start) & (t < packet.end))
-        assert packet.data["x"].max(initial=0) < 64 and packet.data["y"].max(initial=0) < 48
+        assert packet.data["x"].max(initial=0) < 64
+        assert packet.data["y"].max(initial=0) < 48
     assert source.truth(50_000)[0].label == "right"
 
 
@@ -126,7 +130,18 @@ async def test_moving_an_object_while_it_runs_shows_in_the_truth() -> None:
 
 
 def test_scenes_and_presets_are_listed() -> None:
-    assert {"bar", "grating", "dot", "looming", "dots", "saccades", "objects", "video", "image", "webcam"} <= set(scenes())
+    assert {
+        "bar",
+        "grating",
+        "dot",
+        "looming",
+        "dots",
+        "saccades",
+        "objects",
+        "video",
+        "image",
+        "webcam",
+    } <= set(scenes())
     assert set(presets()) == set(PRESETS)
     assert presets()["davis346"].startswith("346x260 pixels")
 
