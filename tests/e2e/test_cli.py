@@ -110,16 +110,8 @@ def test_devices_lists_devices_sources_and_formats(nrt: Nrt) -> None:
 
 
 def test_ctrl_c_ends_a_run_with_its_report(data: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "nrt",
-        "run",
-        data / NET,
-        "--from",
-        f"{data / NMNIST}?speed=0.01",
-        "--json",
-    ]
+    source = f"{data / NMNIST}?speed=0.01"
+    command = [sys.executable, "-m", "nrt", "run", str(data / NET), "--from", source, "--json"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
