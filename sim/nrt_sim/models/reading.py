@@ -30,9 +30,10 @@ def network() -> Network:
 
 
 class Reading(SensorSource):
-    """`count` held-out digits, or of `row`, before a sensor of 32x32 pixels. speed: 1 real time, 0 as fast as possible.
+    """`count` digits before a sensor of 32x32 pixels. speed: 1 in real time, 0 as fast as possible.
 
-    Same as `synth:digits?sensor=davis346&width=32&height=32` with that seed, which also draws the order.
+    row: digits to read; by default the held-out ones in an order drawn from `seed`, as in
+    `synth:digits?sensor=davis346&width=32&height=32` with that seed
     """
 
     def __init__(self, count: int, *, seed: int, speed: float = 1.0, row: Digits | None = None) -> None:
@@ -45,10 +46,11 @@ class Reading(SensorSource):
             speed=speed,
             name="synth:digits",
         )
-        self.uri = (
-            f"synth:digits?sensor={SENSOR}&width={SIZE}&height={SIZE}&seconds={count * EPISODE / 1e6:g}"
-            f"&seed={seed}&speed={speed:g}"
-        )
+        if row is None:
+            self.uri = (
+                f"synth:digits?sensor={SENSOR}&width={SIZE}&height={SIZE}&seconds={count * EPISODE / 1e6:g}"
+                f"&seed={seed}&speed={speed:g}"
+            )
         self.answers = np.array([scene.answer(k) for k in range(count)], np.int64)
         """The digits in view, int64[count]."""
         self.episode = EPISODE
