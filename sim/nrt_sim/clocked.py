@@ -122,25 +122,30 @@ class Steps:
         self._dt = engine.network.semantics.dt
         self._begin: int | None = None  # where the next step starts
         self._end = 0  # how far the input reaches
-        self._rest: Records = np.empty(0, EVENT)
+        self._rest: list[Records] = []  # of the unfinished step; joined once, however many packets it takes
 
     def advance(self, packet: Packet | None) -> Iterator[Packet]:
         """The outputs of the steps that `packet` completes; None completes the last step."""
         if packet is None:
             if self._begin is not None:
-                yield from self._compute(-(-(self._end - self._begin) // self._dt), self._rest)
+                yield from self._compute(-(-(self._end - self._begin) // self._dt), self._waiting(None))
             return
         if self._begin is None:
             self._begin = packet.start
         self._end = packet.end
-        events = packet.data
-        if len(self._rest):
-            events = join([self._rest, events])
         steps = (packet.end - self._begin) // self._dt
         edge = self._begin + steps * self._dt
-        cut = len(events) if edge == packet.end else int(np.searchsorted(np.array(events["t"]), edge))
-        self._rest = events[cut:].copy()
-        yield from self._compute(steps, events[:cut])
+        cut = len(packet) if edge == packet.end else int(np.searchsorted(np.array(packet.data["t"]), edge))
+        events = self._waiting(packet.data[:cut]) if steps else np.empty(0, EVENT)
+        if cut < len(packet):
+            self._rest.append(join([packet.data[cut:]]))
+        yield from self._compute(steps, events)
+
+    def _waiting(self, more: Records | None) -> Records:
+        """What waited for its step to end, and `more`."""
+        parts = [*self._rest, *([] if more is None else [more])]
+        self._rest = []
+        return parts[0] if len(parts) == 1 else join(parts) if parts else np.empty(0, EVENT)
 
     def _compute(self, steps: int, events: Records) -> Iterator[Packet]:
         assert self._begin is not None
