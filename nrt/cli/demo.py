@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import importlib
 import json as json_module
+import multiprocessing
+import signal
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +38,8 @@ SLOW: Final = ("null", "reference")
 """Simulators that answer nothing, or not in real time."""
 REFRESH: Final = 1 / 12
 """Seconds between two looks at the terminal."""
+FIGURES: Final = 6
+"""Looks for which rate and latency stay the same: a report takes longer to make than a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +104,12 @@ def _run(device: str, digits: int, seed: int, console: Console) -> Outcome:
 async def _watch(device: str, digits: int, seed: int, screen: Screen | None) -> Outcome:
     """One run in real time. An error of the device ends in the outcome."""
     task: Any = importlib.import_module(TASK)
-    source: Any = task.Reading(digits, seed=seed)
-    watch = Watch(source, source.answers, source.episode, task)
     try:
         async with nrt.open(device) as session:
-            await session.deploy(task.network())
-            await _warm(task.Reading(1, seed=seed, speed=0))
+            async with _compiling():
+                await session.deploy(task.network())
+            source: Any = task.Reading(digits, seed=seed)
+            watch = Watch(source, source.answers, source.episode, task)
             if screen is not None:
                 screen.wait()
             async with session.stream(watch.source) as run, _live(watch, run, screen):
@@ -117,8 +121,32 @@ async def _watch(device: str, digits: int, seed: int, screen: Screen | None) -> 
     return Outcome(device, watch, run.report)
 
 
-async def _warm(source: Source) -> None:
-    """Compiles the sensor's kernels, so that the first packet does not wait for that."""
+@contextlib.asynccontextmanager
+async def _compiling() -> AsyncGenerator[None]:
+    """Compiles the sensor's kernels, or loads them: in a second process meanwhile, in this one at the end.
+
+    Kernels are cached on disk, and numba compiles one at a time in a process: the second core halves the first run.
+    """
+    context = multiprocessing.get_context("spawn")
+    other = context.Process(target=_compile, name="nrt.compile", daemon=True)
+    other.start()
+    try:
+        yield
+        await asyncio.to_thread(other.join)
+        await _exhaust()
+    finally:
+        other.terminate()
+
+
+def _compile() -> None:
+    """What the second process does; whoever started it answers Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(_exhaust())
+
+
+async def _exhaust() -> None:
+    """Takes all packets of one digit as fast as they come."""
+    source: Source = importlib.import_module(TASK).Reading(1, seed=0, speed=0)
     async for _ in source.packets():
         pass
     await source.close()
@@ -133,8 +161,10 @@ async def _live(watch: Watch, run: Run, screen: Screen | None) -> AsyncGenerator
 
     async def refresh() -> None:
         while True:
-            await asyncio.sleep(REFRESH)
-            screen.show(look(watch, run.report))
+            report = run.report
+            for _ in range(FIGURES):
+                await asyncio.sleep(REFRESH)
+                screen.show(look(watch, report))
 
     task = asyncio.create_task(refresh())
     try:

@@ -80,10 +80,10 @@ def _status(watch: Watch, report: Report) -> tuple[str, str]:
     right, done, count = int(np.count_nonzero(watch.right)), watch.done, len(watch.truth)
     rate = report.events / report.stream_s / 1e3 if report.stream_s else 0.0
     percent = f" ({100 * right / done:.1f} %)" if done else ""
-    latency = report.latency
+    lat = report.latency
+    latency = f" · latency p50 {lat.p50:.2f} ms, p99 {lat.p99:.2f} ms" if lat.packets else ""
     return report.device, (
-        f"digit {min(done + 1, count)} of {count} · {right} of {done} right{percent} · {rate:.1f} kev/s · "
-        f"latency p50 {latency.p50:.2f} ms, p99 {latency.p99:.2f} ms"
+        f"digit {min(done + 1, count)} of {count} · {right} of {done} right{percent} · {rate:.1f} kev/s{latency}"
     )
 
 
