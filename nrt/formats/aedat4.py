@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from nrt.errors import BadRecording, ConfigError
 from nrt.formats import aedat4_flatbuffer as flatbuffer
-from nrt.formats.aedat4_codec import NAMES, Undecodable, decompressor
+from nrt.formats.aedat4_ahead import Ahead, Content
+from nrt.formats.aedat4_codec import NAMES, Undecodable
 from nrt.formats.aedat4_flatbuffer import Malformed
 from nrt.formats.aedat4_header import Header, Stream, parse_header
 from nrt.formats.aedat4_packets import PacketFile
@@ -72,8 +73,8 @@ class Aedat4Recording(Recording):
         others = {s.id for s in header.streams} - self._trigger_streams - {self._stream.id}
         self._others = np.array(sorted(others), np.int64)
         self._packets = PacketFile(path, file, body, header.table)
-        self._is_plain = header.compression == 0
-        self._unpack = decompressor(header.compression)
+        wanted = frozenset({self._stream.id, *self._trigger_streams})
+        self._ahead = Ahead(self._packets, header.compression, wanted) if header.compression else None
         self._payload: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._data = self._left = 0  # of the current packet: offset and number of events not yet taken
         self._triggers: list[tuple[int, int, int]] = []
@@ -84,12 +85,12 @@ class Aedat4Recording(Recording):
         filled = self._take_rest(out)
         while filled < len(out) and self._damage is None:
             try:
-                if self._is_plain:
+                if self._ahead is None:
                     filled = self._packets.walk(self._stream.id, self._others, out, filled)
                     before, filled = filled, self._packets.direct(self._stream.id, out, filled)
                     if filled > before:
                         continue
-                packet = self._packets.next() if filled < len(out) else None
+                packet = self._next() if filled < len(out) else None
                 if packet is None:
                     break
                 filled = self._enter(packet, out, filled)
@@ -107,27 +108,38 @@ class Aedat4Recording(Recording):
             self._left -= taken
         return taken
 
-    def _enter(self, packet: tuple[int, int, memoryview], out: Events, filled: int) -> int:
-        """Takes what fits of a packet (offset in the file, stream, content); returns the events in `out`."""
-        offset, stream, content = packet
-        if stream != self._stream.id and stream not in self._trigger_streams:
+    def _next(self) -> tuple[int, int, Content | None] | None:
+        """(offset in the file, stream, content) of the next packet; no content for a stream that is passed over."""
+        if self._ahead is None:
+            return self._packets.next()
+        packet = self._ahead.next()
+        if packet is None:
+            return None
+        offset, stream, raw = packet
+        if isinstance(raw, Undecodable):
+            raise BadRecording(self.path, offset, str(raw)) from raw
+        return offset, stream, raw
+
+    def _enter(self, packet: tuple[int, int, Content | None], out: Events, filled: int) -> int:
+        """Takes what fits of a packet; returns the events in `out`."""
+        offset, stream, raw = packet
+        if raw is None or (stream != self._stream.id and stream not in self._trigger_streams):
             self.skipped += 1
             return filled
         try:
-            raw = self._unpack(content)
             if stream != self._stream.id:
                 self._triggers += [
                     (t, *_EDGES[kind]) for t, kind in flatbuffer.triggers(memoryview(raw)) if kind in _EDGES
                 ]
                 return filled
-        except (Undecodable, Malformed) as error:
+        except Malformed as error:
             raise BadRecording(self.path, offset, str(error)) from error
         payload = np.frombuffer(raw, np.uint8)
         data, count, taken = flatbuffer.unpack_events(payload, 0, len(payload), out, filled)
         if data < 0:
             raise BadRecording(self.path, offset, "a packet of events that is no sound EVTS flatbuffer")
         if count > taken:
-            self._payload = payload.copy() if self._is_plain else payload
+            self._payload = payload.copy() if self._ahead is None else payload
             self._data, self._left = data + 16 * taken, count - taken
         return filled + taken
 
@@ -137,6 +149,8 @@ class Aedat4Recording(Recording):
         return taken
 
     def close(self) -> None:
+        if self._ahead is not None:
+            self._ahead.close()
         self._packets.close()
 
 

@@ -18,7 +18,7 @@ MOST: Final = 1 << 26
 _LZ4_LEVELS: Final = {"lz4": 0, "lz4_high": 9}
 _ZSTD_LEVELS: Final = {"zstd": 1, "zstd_high": 9}
 _STEP: Final = 1 << 20
-_LEAST_ROOM: Final = 1 << 16
+_LEAST_ROOM: Final = 1 << 18
 
 
 class Undecodable(ValueError):
