@@ -48,7 +48,7 @@ def devices(json: Json = False) -> None:
 
 @app.command()
 def info(
-    path: Annotated[str, typer.Argument(help="A recording, or a network (.nir).")],
+    path: Annotated[str, typer.Argument(help="A recording, a network (.nir), or synth: for its scenes.")],
     digest: Annotated[
         bool,
         typer.Option("--digest", help="Decode it all: count, first, last and a SHA-256 of every column."),
@@ -58,8 +58,11 @@ def info(
     json: Json = False,
 ) -> None:
     """Say what a recording or a network is: format, size, rate; layers, semantics, cost."""
-    from nrt.cli.info import show_info
+    from nrt.cli.info import show_info, show_synth
 
+    if path.startswith("synth:"):
+        show_synth(json)
+        return
     show_info(Path(path), digest=digest, like=like, dt=dt, json=json)
 
 

@@ -51,6 +51,14 @@ def engine(
 
 
 @app.command()
+def sensor(
+    peers: Annotated[str | None, typer.Option(help="A Python that has v2e installed.")] = None,
+) -> None:
+    """The simulated sensors with all noise on: share of a core at their frame rates, events per second."""
+    importlib.import_module("nrt_sim.sensors.bench").main(peers)
+
+
+@app.command()
 def decode(
     formats: Annotated[
         list[str] | None, typer.Argument(help="Cases whose name starts so; all without any.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json as json_module
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,17 @@ def _show_network(network: Network, json: bool) -> None:
     print(f"\nread as: {choices}")
     for note in description.notes:
         print(f"note: {note}")
+
+
+def show_synth(json: bool) -> None:
+    """Prints the scenes and sensors of `synth:`."""
+    source = importlib.import_module("nrt_sim.sensors.source")
+    rows: dict[str, dict[str, str]] = {"scenes": source.scenes(), "sensors": source.presets()}
+    if json:
+        print(json_module.dumps(rows, indent=2))
+        return
+    print("synth:SCENE?sensor=SENSOR&seconds=4&seed=0&speed=1")
+    for kind, entries in rows.items():
+        print(f"\n{kind}")
+        for name, text in entries.items():
+            print(f"  {name:<10} {text}")

@@ -137,6 +137,12 @@ def _uniform(view: View) -> Scene:
     )
 
 
+def _digits(view: View) -> Scene:
+    from nrt_sim.scenes.digits import held_out_row  # its pictures are loaded only when they are shown
+
+    return held_out_row(view.shape, view.seed, light=view.light, contrast=view.contrast)
+
+
 SCENES: Final[Mapping[str, Entry]] = {
     "bar": Entry(_bar, "a bright bar crosses the view; velocity in pixels/s (250), degrees"),
     "saccades": Entry(
@@ -147,6 +153,7 @@ SCENES: Final[Mapping[str, Entry]] = {
     "looming": Entry(_looming, "a dark disc on a collision course; velocity in collisions per second (1)"),
     "dots": Entry(_dots, "random dots that move together; velocity in pixels/s (100), degrees"),
     "objects": Entry(_objects, "three labelled discs on their ways; velocity in pixels/s (100)"),
+    "digits": Entry(_digits, "held-out handwritten digits in a row, read by a gaze under saccades"),
     "image": Entry(_image, "a picture file under saccades; file"),
     "video": Entry(_video, "a video file, interpolated between its pictures; file"),
     "webcam": Entry(_webcam, "a webcam; file (/dev/video0)"),
