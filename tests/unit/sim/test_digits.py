@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 import nrt
+from nrt import registry
 from nrt.errors import ConfigError
 from nrt.packet import SPIKE, Packet, Records, join
 from nrt.source import Source
@@ -157,6 +158,14 @@ async def test_a_seed_gives_the_same_events_and_order_again_and_another_seed_oth
     assert not np.array_equal(records[0], records[2])
     row = [held_out_row(SHAPE, seed) for seed in (3, 4)]
     assert [row[0].answer(k) for k in range(20)] != [row[1].answer(k) for k in range(20)]
+
+
+async def test_the_uri_of_a_reading_opens_the_same_events() -> None:
+    source = Reading(1, seed=3, speed=0)
+    again = registry.source(source.uri)
+    records = [join([p.data for p in await events_of(s)]) for s in (source, again)]
+    assert len(records[0]) > 1_000
+    assert np.array_equal(records[0], records[1])
 
 
 def _spike(t: int, n: int) -> NDArray[np.void]:
