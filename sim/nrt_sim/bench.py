@@ -6,7 +6,7 @@ throughout. Net (b): recurrent 700-256-256-20. Both with decay 0.95, threshold 1
 With a folder of yardsticks (its `gen.py`, `ev2.cpp`, `b_ev.cpp`, see `nrt_sim.yardstick`) each repetition runs C++ and
 nrt one after the other, each twice, of which the second counts; the ratio is the median of the repetitions' own ratios.
 The C++ is handed its input decoded and cut into steps, nrt takes event records as they come. Without a folder, nets of
-the same architecture are drawn here, and there is no ratio.
+the same architecture are drawn here, and there is no ratio. Single layers follow, see `nrt_sim.bench_layers`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from nrt.network import Conv, Dense, Network, Neuron, Operator, Pool, Population, Projection, neuron
 from nrt.packet import EVENT, SPIKE, Records
+from nrt_sim.bench_layers import LayerRow, layer_table, layers
 from nrt_sim.cpu.engine import CpuEngine, warm
 from nrt_sim.yardstick import Yardstick
 
@@ -79,8 +80,10 @@ class Case:
         return np.searchsorted(self.records["t"], np.arange(self.steps + 1) * DT)
 
 
-def engine(against: Path | None = None, repeat: int = 15, scratch: Path | None = None) -> list[Row]:
-    """Measures both nets, `repeat` times each, on one core.
+def engine(
+    against: Path | None = None, repeat: int = 15, scratch: Path | None = None
+) -> list[Row | LayerRow]:
+    """Measures both nets and the layers, `repeat` times each, on one core.
 
     against: folder with the C++ engines and their generator, which needs torch and g++; scratch: where to build
     them, kept for the next time (a temporary folder otherwise). Raises ConfigError where they do not build.
@@ -88,14 +91,21 @@ def engine(against: Path | None = None, repeat: int = 15, scratch: Path | None =
     warm()
     with _one_core():
         if against is None:
-            return [_measure(case, None, repeat) for case in _drawn()]
+            return [*(_measure(case, None, repeat) for case in _drawn()), *layers(repeat)]
         with Yardstick.built(against, scratch) as yardstick:
             cases = _given(yardstick)
-            return [_measure(case, yardstick, repeat if case.net == "a" else 10 * repeat) for case in cases]
+            nets = [_measure(case, yardstick, repeat if case.net == "a" else 10 * repeat) for case in cases]
+            return [*nets, *layers(repeat)]
 
 
-def table(rows: Sequence[Row]) -> str:
-    """The rows as text, with what the ratio is to."""
+def table(rows: Sequence[Row | LayerRow]) -> str:
+    """The rows as text: nets with what the ratio is to, then layers."""
+    layer_rows = [row for row in rows if isinstance(row, LayerRow)]
+    nets = _net_table([row for row in rows if isinstance(row, Row)])
+    return f"{nets}\n\n{layer_table(layer_rows)}" if layer_rows else nets
+
+
+def _net_table(rows: Sequence[Row]) -> str:
     lines = [
         "net   rate  ms/step  one by one     C++  nrt/C++  equal  synops/step  GSynop/s  shared MB  own MB"
     ]

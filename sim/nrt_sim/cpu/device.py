@@ -16,7 +16,10 @@ class CpuDevice(ClockedDevice):
         return CpuEngine(network, watched)
 
     def _placement(self, engine: Engine) -> Placement:
-        rows = [Row(p.name, "x".join(map(str, p.shape)), "float32, event-driven") for p in engine.network.populations]
+        rows = [
+            Row(p.name, "x".join(map(str, p.shape)), "float32, event-driven")
+            for p in engine.network.populations
+        ]
         return Placement(self.uri, engine.network.name, tuple(rows), engine.network.notes)
 
     def _sibling(self) -> CpuDevice:

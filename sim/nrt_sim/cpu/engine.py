@@ -1,9 +1,10 @@
 """CpuEngine: the event-driven engine. Work is proportional to spikes, not to neurons or pixels.
 
-A network becomes data (`plan`), which kernels compiled once per machine (`step`, `scatter`, `fire`) compute.
-Spikes add weights to their targets' currents, in the order of the source's plane and of the projections; then
-a population's currents charge its membranes. State is float32 (or float64), without contraction or
-reassociation: with parameters on a coarse dyadic grid it is exact, and equals the reference engine.
+A network becomes data (`plan`), which kernels compiled once per machine (`step`, `scatter`, `gather`, `fire`)
+compute. Spikes add weights to their targets' currents, projection by projection; then a population's currents charge
+its membranes. A projection whose input is dense in a step is gathered, output by output (`dense` decides). State is
+float32 (or float64): with parameters on a coarse dyadic grid it is exact, and equals the reference engine; otherwise
+to rounding, see docs/decisions/0003-order-of-additions-in-the-cpu-engine.md.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from nrt.network import Network
 from nrt.packet import EVENT, MEMBRANE, SPIKE, Records
 from nrt_sim.cpu import program
 from nrt_sim.cpu.arena import aligned
+from nrt_sim.cpu.dense import Choice
 from nrt_sim.cpu.plan import Plan, make_plan
 from nrt_sim.cpu.step import run
 from nrt_sim.engine import Engine
@@ -32,12 +34,20 @@ LARGEST_OUT: Final = 2**22
 
 
 class CpuEngine(Engine):
-    """`Engine` for any network; see the module. dtype: of state and weights."""
+    """`Engine` for any network; see the module.
+
+    dtype: of state and weights · dense: when projections are gathered instead of scattered; results differ by
+    rounding at most
+    """
 
     def __init__(
-        self, network: Network, watched: Sequence[str], dtype: Literal["float32", "float64"] = "float32"
+        self,
+        network: Network,
+        watched: Sequence[str],
+        dtype: Literal["float32", "float64"] = "float32",
+        dense: Choice = "measured",
     ) -> None:
-        self._attach(make_plan(network, watched, np.dtype(dtype)), tuple(watched))
+        self._attach(make_plan(network, watched, np.dtype(dtype), dense), tuple(watched))
 
     def _attach(self, plan: Plan, watched: tuple[str, ...]) -> None:
         self.network, self.watched, self._plan = plan.network, watched, plan
@@ -50,7 +60,8 @@ class CpuEngine(Engine):
         self._values = aligned(sizes.values, dtype)
         self._values[: sizes.ones] = 1
         self._counts = aligned(sizes.counts, np.int64)
-        self._aim = (*(aligned(sizes.aim, t) for t in (np.int64, np.int64, dtype, np.int64)),)
+        places, rows, runs = (aligned(sizes.aim, np.int64) for _ in range(3))
+        self._aim = (places, rows, aligned(sizes.factors, dtype), runs)
         self._written = np.zeros(len(watched), np.int64)
         self._make_room(ROWS)
         self.reset()
@@ -130,6 +141,17 @@ class CpuEngine(Engine):
             spikes={name: int(self._counts[offset]) for name, offset in self._plan.spikes},
             synops=synops,
         )
+
+    @property
+    def dense_steps(self) -> Mapping[str, int]:
+        """Steps since the last reset in which a projection was gathered, under its name in `counters().synops`.
+
+        A projection that is computed in several stages counts each.
+        """
+        steps: dict[str, int] = {}
+        for name, offset in self._plan.dense_steps:
+            steps[name] = steps.get(name, 0) + int(self._counts[offset])
+        return steps
 
     @property
     def memory(self) -> tuple[int, int]:

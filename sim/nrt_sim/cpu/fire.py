@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from nrt.jit import bare, inline
 from nrt_sim.cpu import program
 from nrt_sim.cpu.program import Row
+from nrt_sim.cpu.tile import LANES, Tile
 from nrt_sim.cpu.vector import (
-    LANES,
-    Tile,
     above,
     add,
     append,

@@ -15,18 +15,17 @@ from nrt.network.encoding import volume
 from nrt.network.operators import fan
 from nrt_sim.cpu import program
 from nrt_sim.cpu.arena import Arena
+from nrt_sim.cpu.dense import NEVER, Choice, Gathered, gather_patch, gather_rows
 from nrt_sim.cpu.fire import SILENT
+from nrt_sim.cpu.lazy import can_wait, leak_powers
 from nrt_sim.cpu.placed import Placed, alike_bits, place_patch, place_rows, plane_for
 from nrt_sim.cpu.plane import Plane
 from nrt_sim.cpu.scatter import shape_for
-from nrt_sim.cpu.stage import Pairs, Patch, Stage, Volume, cut
-from nrt_sim.cpu.vector import LANES
+from nrt_sim.cpu.stage import Pairs, Patch, Rows, Stage, Volume, cut
+from nrt_sim.cpu.tile import LANES
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
-
-LONGEST_TABLE = 65536
-"""Powers of a decay that are kept; a membrane left alone for longer costs a call of pow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +39,7 @@ class Sizes:
     values: int
     counts: int
     aim: int
+    factors: int
     ones: int
 
 
@@ -48,7 +48,7 @@ class Plan:
     """Constants of the kernels; see `nrt_sim.cpu.program` for the records.
 
     start: (offset in state, membranes at reset) · awake: (offset in bits, set of blocks) to compute first
-    spikes, synops: names, and offsets in counts
+    spikes, synops, dense_steps: names, and offsets in counts
     """
 
     network: Network
@@ -65,6 +65,7 @@ class Plan:
     awake: tuple[tuple[int, NDArray[np.uint64]], ...]
     spikes: tuple[tuple[str, int], ...]
     synops: tuple[tuple[str, int], ...]
+    dense_steps: tuple[tuple[str, int], ...]
 
 
 @dataclass(slots=True)
@@ -90,17 +91,21 @@ class _Link:
     projection: int
 
 
-def make_plan(network: Network, watched: Sequence[str], dtype: np.dtype[np.floating[Any]]) -> Plan:
+def make_plan(
+    network: Network, watched: Sequence[str], dtype: np.dtype[np.floating[Any]], dense: Choice = "measured"
+) -> Plan:
     """Lays out `network`. Raises ConfigError for a name that cannot be watched, Unsupported."""
-    return _Planner(network, dtype).plan(watched)
+    return _Planner(network, dtype, dense).plan(watched)
 
 
 class _Planner:
-    def __init__(self, network: Network, dtype: np.dtype[np.floating[Any]]) -> None:
+    def __init__(self, network: Network, dtype: np.dtype[np.floating[Any]], dense: Choice) -> None:
         if len(network.inputs) != 1:
             raise Unsupported(", ".join(network.inputs), "events can go to exactly one input population")
         self.network = network
         self.dtype = dtype
+        self.dense: Choice = dense
+        self.inputs = 0
         self.index = {p.name: k for k, p in enumerate(network.populations)}
         self.nodes = [_Node(v, p) for v, p in zip(_volumes(network), network.populations, strict=True)]
         self.links: list[_Link] = []
@@ -118,24 +123,25 @@ class _Planner:
             node.plane = plane_for(node.volume, arriving)
         self.counts.reserve(program.FIRST_COUNT)
         synops = [self.counts.reserve(1) for _ in self.network.projections]
-        stages = _records(program.STAGE, [self._stage(link, synops) for link in self.links])
+        stages = program.records(program.STAGE, [self._stage(link, synops) for link in self.links])
         largest = max(n.plane.floats for n in self.nodes) + LANES
         self.values.reserve(largest)  # the ones
         rows = [self._node(k, node) for k, node in enumerate(self.nodes)]
-        watches = _records(program.WATCH, [self._watch(name, rows) for name in watched])
+        watches = program.records(program.WATCH, [self._watch(name, rows) for name in watched])
         encoding = self._encoding()
-        nodes = _records(program.NODE, rows)
+        nodes = program.records(program.NODE, rows)
         sizes = Sizes(
             self.state.size, self.bits.size, self.last.size, self.ids.size, self.values.size,
-            self.counts.size, largest, largest,
+            self.counts.size, largest, max(largest, self.inputs + LANES), largest,
         )  # fmt: skip
         firing = [(p.name, rows[k]["spikes"]) for k, p in enumerate(self.network.populations)]
+        gathered = [(link.projection, int(stages[k]["dense_steps"])) for k, link in enumerate(self.links)]
         labels = [f"{p.source} → {p.target}" for p in self.network.projections]
         return Plan(
             self.network, self.dtype, np.array(self.order, np.int64), nodes, stages, watches,
-            _records(program.ENCODING, [encoding]), self.table.build(), self.weights.build(), sizes,
+            program.records(program.ENCODING, [encoding]), self.table.build(), self.weights.build(), sizes,
             tuple(self.start), tuple(self.awake), tuple(f for f in firing if f[1] >= 0),
-            tuple(zip(labels, synops, strict=True)),
+            tuple(zip(labels, synops, strict=True)), tuple((labels[k], at) for k, at in gathered if at),
         )  # fmt: skip
 
     def _link(self) -> None:
@@ -182,7 +188,7 @@ class _Planner:
             return common | self._pairs(stage, source.plane, target.plane, ways)
         plane = target.plane
         placed = place_patch(stage, plane) if isinstance(stage, Patch) else place_rows(stage, plane)
-        return common | self._tiles(placed, source.plane, target, ways)
+        return common | self._tiles(placed, source.plane, target, ways, isinstance(stage, Rows))
 
     def _pairs(self, stage: Pairs, source: Plane, target: Plane, ways: Index) -> dict[str, int]:
         at = source.places()
@@ -195,7 +201,9 @@ class _Planner:
         weight[at] = stage.weight.reshape(-1)
         return {"kind": program.PAIRS, "table": self.table.add(table), "weights": self.weights.add(weight)}
 
-    def _tiles(self, placed: Placed, source: Plane, target: _Node, ways: Index) -> dict[str, int]:
+    def _tiles(
+        self, placed: Placed, source: Plane, target: _Node, ways: Index, matrix: bool
+    ) -> dict[str, int]:
         phases, channels, rows, segments, run = placed.weight.shape
         kernel, vectors = shape_for(rows, segments, -(-run // LANES))
         target.widest = max(target.widest, vectors * LANES)
@@ -215,7 +223,11 @@ class _Planner:
         table[at, program.PLACE] = placed.place[chosen]
         table[at, program.WEIGHTS] = (row * step)[chosen]
         table[at, program.FAN] = volume_ways[chosen]
-        return {
+        row_floats = vectors * LANES
+        gathered = (
+            gather_rows(placed, row_floats) if matrix else gather_patch(placed, target.plane, row_floats)
+        )
+        return self._gathered(gathered, target, at, chosen, source.floats >> shift) | {
             "kind": program.PATCH,
             "kernel": kernel,
             "table": self.table.add(table),
@@ -229,6 +241,21 @@ class _Planner:
             "run": run,
             "vectors": vectors,
             "whole": int(ways[0]) if whole else 0,
+        }
+
+    def _gathered(
+        self, gathered: Gathered | None, target: _Node, at: Index, chosen: tuple[slice], entries: int
+    ) -> dict[str, int]:
+        if gathered is None:
+            return {"dense_from": NEVER}
+        target.widest = max(target.widest, gathered.room)
+        self.inputs = max(self.inputs, gathered.inputs)
+        slots = np.full(entries, -1, np.int64)
+        slots[at] = gathered.slots[chosen]
+        return gathered.record(self.dense) | {
+            "dense_steps": self.counts.reserve(1),
+            "slots": self.table.add(slots),
+            "taps": self.table.add(gathered.taps),
         }
 
     def _node(self, index: int, node: _Node) -> dict[str, int]:
@@ -266,7 +293,7 @@ class _Planner:
         self, population: Population, neuron: Neuron, plane: Plane, row: dict[str, int]
     ) -> dict[str, int]:
         bias = sum((p.bias for p in self.network.into(population.name) if p.bias is not None), np.zeros(()))
-        kind = program.LAZY if _can_wait(neuron, bias) else program.DENSE
+        kind = program.LAZY if can_wait(neuron, bias) else program.DENSE
         limit = 2.0**31 - (128 if self.dtype.itemsize == 4 else 1)
         values = {
             "decay": neuron.decay,
@@ -295,9 +322,9 @@ class _Planner:
         for name in program.PARAMETERS:
             result |= self._parameter(name, values[name], plane)
         result["each"] = int(any(result[f"{name}_step"] for name in program.PARAMETERS))
-        self.start.append((result["membrane"], _spread(neuron.v0, plane, 0.0)))
+        self.start.append((result["membrane"], plane.spread(neuron.v0, 0.0)))
         if kind == program.LAZY:
-            powers, complete = _powers(float(neuron.decay), self.dtype)
+            powers, complete = leak_powers(float(neuron.decay), self.dtype)
             result |= {
                 "last": self.last.reserve(plane.blocks),
                 "powers": self.weights.add(powers),
@@ -314,7 +341,7 @@ class _Planner:
     def _parameter(self, name: str, value: Floats, plane: Plane) -> dict[str, int]:
         if value.size == 1:
             return {name: self.weights.add(np.full(LANES, float(value.reshape(())))), f"{name}_step": 0}
-        return {name: self.weights.add(_spread(value, plane, 1.0)), f"{name}_step": LANES}
+        return {name: self.weights.add(plane.spread(value, 1.0)), f"{name}_step": LANES}
 
     def _watch(self, name: str, nodes: Sequence[dict[str, int]]) -> dict[str, int]:
         states = [f"{p.name}.v" for p in self.network.populations if p.neuron is not None]
@@ -366,41 +393,3 @@ def _volumes(network: Network) -> list[Volume]:
                 shape = arriving
         volumes.append(volume(shape))
     return volumes
-
-
-def _can_wait(neuron: Neuron, bias: Floats) -> bool:
-    """Whether a neuron without input does nothing but decay, so that it may be left alone."""
-    scalar = all(p.size == 1 for p in (neuron.decay, neuron.gain, neuron.threshold, neuron.v_reset))
-    simple = neuron.spikes == "binary" and neuron.timing == "immediate" and neuron.synapse_decay is None
-    quiet = not np.any(neuron.drive) and not np.any(bias)
-    if not (scalar and simple and quiet):
-        return False
-    low = neuron.v_min is None or (neuron.v_min.size == 1 and float(neuron.v_min) <= 0)
-    below = neuron.reset != "hard" or float(neuron.v_reset) < float(neuron.threshold)
-    return low and below and 0 <= float(neuron.decay) <= 1 and float(neuron.threshold) > 0
-
-
-def _powers(decay: float, dtype: np.dtype[np.floating[Any]]) -> tuple[Floats, bool]:
-    """decay^0, decay^1, …, and whether the last one holds for all that follow."""
-    if decay in (0.0, 1.0):
-        return np.array([1.0, decay]), True
-    powers: Floats = decay ** np.arange(LONGEST_TABLE, dtype=np.float64)
-    ended = np.flatnonzero(powers < float(np.finfo(dtype).tiny))
-    if not len(ended):
-        return powers, False
-    return np.append(powers[: ended[0]], 0.0), True
-
-
-def _spread(value: Floats, plane: Plane, margin: float) -> Floats:
-    """A parameter in the order of the plane."""
-    result = np.full(plane.floats, margin)
-    result[plane.places()] = value.reshape(-1)
-    return result
-
-
-def _records(dtype: np.dtype[np.void], rows: Sequence[dict[str, int]]) -> NDArray[np.void]:
-    result = np.zeros(len(rows), dtype)
-    for record, row in zip(result, rows, strict=True):
-        for name, value in row.items():
-            record[name] = value
-    return result

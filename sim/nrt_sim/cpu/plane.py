@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt_sim.cpu.stage import Volume
-from nrt_sim.cpu.vector import LANES
+from nrt_sim.cpu.tile import LANES
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,4 +83,10 @@ class Plane:
         """The set of all blocks."""
         bits = np.arange(64 * self.words).reshape(-1, 64) < self.blocks
         result: NDArray[np.uint64] = (bits.astype(np.uint64) << np.arange(64, dtype=np.uint64)).sum(axis=1)
+        return result
+
+    def spread(self, values: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
+        """A number per neuron in C, H, W order, or one for all, in the order of the plane."""
+        result = np.full(self.floats, margin)
+        result[self.places()] = values.reshape(-1)
         return result

@@ -1,6 +1,6 @@
 """Records that kernels read: a network as data, so that one compiled kernel runs every network.
 
-Offsets point into the arenas of `nrt_sim.cpu.plan.Plan` (constants) and `nrt_sim.cpu.memory.Memory` (state).
+Offsets point into the arenas of `nrt_sim.cpu.plan.Plan` (constants) and of an engine (state).
 All fields are int64.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 Row = Any
 """One record inside a kernel; type checkers see nothing of it."""
@@ -112,6 +113,17 @@ STAGE: Final = _record(
     "vectors",  # blocks of a segment, zeros included
     "synops",  # offset in counts
     "whole",  # synapses of every source neuron, where all are alike and index i has row i of the weights; else 0
+    "dense_from",  # spikes from which it is gathered
+    "dense_steps",  # offset in counts: steps in which it was
+    "tile",  # index in gather.TILES
+    "slots",  # offset in table: place in the plane of inputs of each 2^shift neurons of the source
+    "inputs",  # numbers of that plane
+    "channels",  # of it
+    "taps",  # offset in table: rows (input, weight), both for pixel 0
+    "tap_count",
+    "outputs",  # channels of the target, or all of it
+    "first",  # pixel of the target
+    "end",
 )
 
 WATCH: Final = _record(
@@ -152,3 +164,12 @@ OUTSIDE: Final = 2
 CROPPED: Final = 3
 FIRST_COUNT: Final = 4
 """What the first numbers of the counts are; the rest are laid out by the plan."""
+
+
+def records(dtype: np.dtype[np.void], rows: Sequence[dict[str, int]]) -> NDArray[np.void]:
+    """One record per row, zero where a row says nothing."""
+    result = np.zeros(len(rows), dtype)
+    for record, row in zip(result, rows, strict=True):
+        for name, value in row.items():
+            record[name] = value
+    return result

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from nrt.jit import bare, inline
 from nrt_sim.cpu.program import ENTRY, FAN, PLACE, WEIGHTS, Row
-from nrt_sim.cpu.vector import LANES, add, add_scaled, get, load_tile, prefetch, put, scaled, store_tile
+from nrt_sim.cpu.tile import LANES
+from nrt_sim.cpu.vector import add, add_scaled, get, load_tile, prefetch, put, scaled, store_tile
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]

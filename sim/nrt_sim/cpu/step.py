@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from nrt.jit import bare, inline
 from nrt_sim.cpu import fire, program
+from nrt_sim.cpu.gather import fill, gather
 from nrt_sim.cpu.program import Row
-from nrt_sim.cpu.scatter import aim, mark_runs, pair_up, scatter
+from nrt_sim.cpu.scatter import aim, mark, mark_runs, pair_up, scatter
 from nrt_sim.cpu.vector import lowest_bit
 
 Floats = NDArray[Any]
@@ -181,6 +182,16 @@ def compute_stage(
             stage, first, count, ids, values, values_at, source.values_step, table,
             target.current, target.touched, weights, state, bits,
         )  # fmt: skip
+        return
+    if count >= stage.dense_from:
+        counts[stage.dense_steps] += 1
+        counts[stage.synops] += fill(
+            stage, first, count, ids, values, values_at, source.values_step, table, factors
+        )
+        gather(stage, target.current, table, weights, state, factors)
+        if target.kind != program.DENSE:
+            reached = (stage.end * stage.outputs - 1) >> 4
+            mark(bits, target.touched, (stage.first * stage.outputs) >> 4, min(reached, target.blocks - 1))
         return
     found, synops = aim(
         stage, first, count, ids, values, values_at, source.values_step, table, places, rows, factors, runs

@@ -3,196 +3,170 @@
 numba's own vectoriser guards every pair of slices against overlap, which costs more than the arithmetic of a
 short channel loop. These intrinsics say what is meant: `lanes` numbers at an index of an array, held in
 registers. LLVM cuts a vector to what the processor has (AVX-512, AVX2, SSE, NEON), so the lane counts here
-are a grain, not a requirement. No operation is contracted or reordered: results are IEEE's, lane by lane.
+are a grain, not a requirement. No operation is contracted or reordered: results are IEEE's, lane by lane. One
+intrinsic, `add_outer`, asks for IEEE's fused multiply-add, and says so.
 
-A Tile is `rows` rows of `blocks` vectors of 16 numbers each; a plain vector is a tile of one row of one block.
-These counts must be constants at compile time (an int literal, or an int that a kernel closes over). Wider
-LLVM vectors than of 16 numbers would do in straight-line code, but those whose count is no power of two are
-taken apart into single numbers where they cross a loop (measured: 3 times slower).
+Tiles and how they are addressed are in `nrt_sim.cpu.tile`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils as _cgutils
-from numba.core import codegen as _codegen
-from numba.core import config as _config
 from numba.core import types
-from numba.extending import intrinsic, models, register_model
 
-Codegen = Callable[..., Any]
-Tile = Any
-"""A value of `TileType` inside a kernel; type checkers see nothing of it."""
-
-LANES: Final = 16
-"""Neurons of one block: a cache line of float32."""
-
-
-cgutils: Any = _cgutils
-codegen_of: Any = _codegen
-config: Any = _config
-_numba: Any = intrinsic(prefer_literal=True)
-
-
-def _emitted(function: Callable[..., tuple[Any, Codegen]]) -> Any:
-    """`function`, which gives a signature and the code to emit, as something that kernels call.
-
-    It is called with its arguments' types, and kernels with the arguments: no one type says both.
-    """
-    return _numba(function)
+from nrt_sim.cpu.tile import (
+    FUSES,
+    LANES,
+    WIDE,
+    Codegen,
+    TileType,
+    block_of,
+    bytes_of,
+    cgutils,
+    emitted,
+    pointer_to,
+    pointers_to,
+    spread,
+)
 
 
-class TileType(types.Type):  # pyright: ignore[reportUntypedBaseClass]
-    """numba's type of a tile."""
-
-    def __init__(self, dtype: Any, rows: int, blocks: int) -> None:
-        self.dtype = dtype
-        self.rows = rows
-        self.blocks = blocks
-        super().__init__(name=f"tile({dtype}, {rows}x{blocks})")
-
-
-class _TileModel(models.PrimitiveModel):  # pyright: ignore[reportUntypedBaseClass]
-    def __init__(self, manager: Any, tile: Any) -> None:
-        block = ir.VectorType(manager.lookup(tile.dtype).get_value_type(), LANES)
-        begin: Any = super().__init__  # numba does not say its type
-        begin(manager, tile, ir.ArrayType(block, tile.rows * tile.blocks))
-
-
-_register: Any = register_model(TileType)
-_register(_TileModel)
-
-
-def _block(context: Any, tile: Any) -> Any:
-    """LLVM's type of one vector of a tile."""
-    return ir.VectorType(context.get_value_type(tile.dtype), LANES)
-
-
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, block: Any) -> Any:
-    data = cgutils.create_struct_proxy(array_type)(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [index]), block.as_pointer())
-
-
-def _pointers(context: Any, builder: Any, array_type: Any, array: Any, at: Any, step: Any, tile: Any) -> Any:
-    """Pointers to the vectors of a tile in memory, row by row, in order."""
-    for _ in range(tile.rows):
-        for k in range(tile.blocks):
-            lane = builder.add(at, ir.Constant(ir.IntType(64), k * LANES))
-            yield _pointer(context, builder, array_type, array, lane, _block(context, tile))
-        at = builder.add(at, step)
-
-
-def _bytes(tile: Any) -> int:
-    return int(tile.dtype.bitwidth) // 8
-
-
-def _splat(builder: Any, scalar: Any, block: Any) -> Any:
-    i32 = ir.IntType(32)
-    one = builder.insert_element(ir.Constant(block, ir.Undefined), scalar, ir.Constant(i32, 0))
-    mask = ir.Constant(ir.VectorType(i32, block.count), [0] * block.count)
-    return builder.shuffle_vector(one, ir.Constant(block, ir.Undefined), mask)
-
-
-@_emitted
+@emitted
 def get(typing: Any, array: Any, index: Any) -> tuple[Any, Codegen]:
     """`array[index]` without Python's rule for negative indices, which costs as much as the rest of a short loop."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = context.get_value_type(array.dtype)
-        return builder.load(_pointer(context, builder, signature.args[0], args[0], args[1], kind))
+        return builder.load(pointer_to(context, builder, signature.args[0], args[0], args[1], kind))
 
     return array.dtype(array, types.int64), codegen
 
 
-@_emitted
+@emitted
 def put(typing: Any, array: Any, index: Any, value: Any) -> tuple[Any, Codegen]:
     """`array[index] = value`, as `get`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = context.get_value_type(array.dtype)
-        builder.store(args[2], _pointer(context, builder, signature.args[0], args[0], args[1], kind))
+        builder.store(args[2], pointer_to(context, builder, signature.args[0], args[0], args[1], kind))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, array.dtype), codegen
 
 
-@_emitted
+@emitted
 def load_tile(typing: Any, array: Any, index: Any, step: Any, rows: Any, blocks: Any) -> tuple[Any, Codegen]:
     """A tile from `array`: its rows begin at `index`, `index + step`, …"""
     tile = TileType(array.dtype, rows.literal_value, blocks.literal_value)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        result = ir.Constant(ir.ArrayType(_block(context, tile), tile.rows * tile.blocks), ir.Undefined)
-        pointers = _pointers(context, builder, signature.args[0], args[0], args[1], args[2], tile)
+        result = ir.Constant(ir.ArrayType(block_of(context, tile), tile.rows * tile.blocks), ir.Undefined)
+        pointers = pointers_to(context, builder, signature.args[0], args[0], args[1], args[2], tile)
         for k, pointer in enumerate(pointers):
-            result = builder.insert_value(result, builder.load(pointer, align=_bytes(tile)), k)
+            result = builder.insert_value(result, builder.load(pointer, align=bytes_of(tile)), k)
         return result
 
     return tile(array, types.int64, types.int64, rows, blocks), codegen
 
 
-@_emitted
+@emitted
 def store_tile(typing: Any, array: Any, index: Any, step: Any, tile: Any) -> tuple[Any, Codegen]:
     """Writes the rows of `tile` at `index`, `index + step`, …"""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointers = _pointers(context, builder, signature.args[0], args[0], args[1], args[2], tile)
+        pointers = pointers_to(context, builder, signature.args[0], args[0], args[1], args[2], tile)
         for k, pointer in enumerate(pointers):
-            builder.store(builder.extract_value(args[3], k), pointer, align=_bytes(tile))
+            builder.store(builder.extract_value(args[3], k), pointer, align=bytes_of(tile))
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64, tile), codegen
 
 
-@_emitted
+@emitted
 def add_scaled(typing: Any, tile: Any, array: Any, index: Any, factor: Any) -> tuple[Any, Codegen]:
     """tile + factor · (as many consecutive numbers of `array`, from `index` on)."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        factors = _splat(builder, args[3], _block(context, tile))
+        factors = spread(builder, args[3], block_of(context, tile))
         step = ir.Constant(ir.IntType(64), tile.blocks * LANES)
-        pointers = _pointers(context, builder, signature.args[1], args[1], args[2], step, tile)
+        pointers = pointers_to(context, builder, signature.args[1], args[1], args[2], step, tile)
         result = args[0]
         for k, pointer in enumerate(pointers):
-            term = builder.fmul(builder.load(pointer, align=_bytes(tile)), factors)
+            term = builder.fmul(builder.load(pointer, align=bytes_of(tile)), factors)
             result = builder.insert_value(result, builder.fadd(builder.extract_value(result, k), term), k)
         return result
 
     return tile(tile, array, types.int64, tile.dtype), codegen
 
 
-@_emitted
+def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a · b + c, rounded once where the processor can."""
+    if not FUSES:
+        return builder.fadd(c, builder.fmul(a, b))
+    number = {"float": "f32", "double": "f64"}[str(a.type.element)]
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    fused = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{a.type.count}{number}")
+    return builder.call(fused, [a, b, c])
+
+
+@emitted
+def add_outer(
+    typing: Any, tile: Any, weights: Any, at: Any, inputs: Any, first: Any, step: Any
+) -> tuple[Any, Codegen]:
+    """tile + (numbers of `inputs` at `first`, `first + step`, …, one per row) x (one row of `weights` from `at` on).
+
+    Each product is added with one rounding where the processor has an instruction for that (`FUSES`), else with two.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        block, kind = block_of(context, tile), context.get_value_type(tile.dtype)
+        row = TileType(tile.dtype, 1, tile.blocks)
+        pointers = pointers_to(context, builder, signature.args[1], args[1], args[2], args[5], row)
+        columns = [builder.load(pointer, align=bytes_of(tile)) for pointer in pointers]
+        result, index = args[0], args[4]
+        for r in range(tile.rows):
+            number = builder.load(pointer_to(context, builder, signature.args[3], args[3], index, kind))
+            factors = spread(builder, number, block)
+            for k, column in enumerate(columns, r * tile.blocks):
+                total = _multiply_add(builder, column, factors, builder.extract_value(result, k))
+                result = builder.insert_value(result, total, k)
+            index = builder.add(index, args[5])
+        return result
+
+    return tile(tile, weights, types.int64, inputs, types.int64, types.int64), codegen
+
+
+@emitted
 def scaled(typing: Any, array: Any, index: Any, factor: Any, rows: Any, blocks: Any) -> tuple[Any, Codegen]:
     """factor · (rows · blocks · 16 consecutive numbers of `array`, from `index` on), as a tile."""
     tile = TileType(array.dtype, rows.literal_value, blocks.literal_value)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        factors = _splat(builder, args[2], _block(context, tile))
-        result = ir.Constant(ir.ArrayType(_block(context, tile), tile.rows * tile.blocks), ir.Undefined)
+        factors = spread(builder, args[2], block_of(context, tile))
+        result = ir.Constant(ir.ArrayType(block_of(context, tile), tile.rows * tile.blocks), ir.Undefined)
         step = ir.Constant(ir.IntType(64), tile.blocks * LANES)
-        pointers = _pointers(context, builder, signature.args[0], args[0], args[1], step, tile)
+        pointers = pointers_to(context, builder, signature.args[0], args[0], args[1], step, tile)
         for k, pointer in enumerate(pointers):
             result = builder.insert_value(
-                result, builder.fmul(builder.load(pointer, align=_bytes(tile)), factors), k
+                result, builder.fmul(builder.load(pointer, align=bytes_of(tile)), factors), k
             )
         return result
 
     return tile(array, types.int64, array.dtype, rows, blocks), codegen
 
 
-@_emitted
+@emitted
 def splat(typing: Any, scalar: Any) -> tuple[Any, Codegen]:
     """One block of 16 times `scalar`."""
     tile = TileType(scalar, 1, 1)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        block = _block(context, tile)
+        block = block_of(context, tile)
         empty = ir.Constant(ir.ArrayType(block, 1), ir.Undefined)
-        return builder.insert_value(empty, _splat(builder, args[0], block), 0)
+        return builder.insert_value(empty, spread(builder, args[0], block), 0)
 
     return tile(scalar), codegen
 
@@ -200,7 +174,7 @@ def splat(typing: Any, scalar: Any) -> tuple[Any, Codegen]:
 def _rowwise(operation: Callable[[Any, Any, Any], Any]) -> Any:
     """An intrinsic of two tiles of one shape."""
 
-    @_emitted
+    @emitted
     def binary(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             result = args[0]
@@ -217,10 +191,10 @@ def _rowwise(operation: Callable[[Any, Any, Any], Any]) -> Any:
 def _constant(value: float) -> Any:
     """An intrinsic that gives a tile like another, all `value`."""
 
-    @_emitted
+    @emitted
     def constant(typing: Any, like: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            block, count = _block(context, like), like.rows * like.blocks
+            block, count = block_of(context, like), like.rows * like.blocks
             return ir.Constant(ir.ArrayType(block, count), [ir.Constant(block, [value] * LANES)] * count)
 
         return like(like), codegen
@@ -231,7 +205,7 @@ def _constant(value: float) -> Any:
 def _compare(operator: str) -> Any:
     """An intrinsic of two blocks that gives one bit per lane, as uint64."""
 
-    @_emitted
+    @emitted
     def compare(typing: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             left, right = (builder.extract_value(arg, 0) for arg in args)
@@ -247,10 +221,10 @@ def _compare(operator: str) -> Any:
 def _unary(name: str) -> Any:
     """An intrinsic that applies LLVM's `llvm.<name>` to one block."""
 
-    @_emitted
+    @emitted
     def apply(typing: Any, a: Any) -> tuple[Any, Codegen]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            block = _block(context, a)
+            block = block_of(context, a)
             function = cgutils.get_or_insert_function(
                 builder.module,
                 ir.FunctionType(block, [block]),
@@ -289,7 +263,7 @@ nearest_even: Any = _unary("rint")
 magnitude: Any = _unary("fabs")
 
 
-@_emitted
+@emitted
 def choose(typing: Any, bits: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     """Lane by lane, `a` where the bit is set, else `b`; tiles of one block."""
 
@@ -302,7 +276,7 @@ def choose(typing: Any, bits: Any, a: Any, b: Any) -> tuple[Any, Codegen]:
     return a(types.uint64, a, a), codegen
 
 
-@_emitted
+@emitted
 def lowest_bit(typing: Any, bits: Any) -> tuple[Any, Codegen]:
     """Index of the lowest set bit of a uint64 that is not zero, as int64."""
 
@@ -326,13 +300,7 @@ def _while_any(builder: Any, bits: Any) -> Generator[None]:
     builder.position_at_end(end)
 
 
-COMPRESSES: Final = "+avx512f" in (
-    codegen_of.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-)
-"""Whether the processor that numba compiles for packs the chosen lanes of a vector in one instruction."""
-
-
-@_emitted
+@emitted
 def append(typing: Any, listed: Any, end: Any, first: Any, bits: Any) -> tuple[Any, Codegen]:
     """Writes `first` + k into int32 `listed` for each set bit k of 16, from `end` on; returns the new end.
 
@@ -344,7 +312,7 @@ def append(typing: Any, listed: Any, end: Any, first: Any, bits: Any) -> tuple[A
 
     def packed(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         lanes = ir.Constant(block, list(range(LANES)))
-        indices = builder.add(_splat(builder, builder.trunc(args[2], i32), block), lanes)
+        indices = builder.add(spread(builder, builder.trunc(args[2], i32), block), lanes)
         flags = builder.trunc(args[3], ir.IntType(LANES))
         mask = builder.bitcast(flags, ir.VectorType(ir.IntType(1), LANES))
         compress = cgutils.get_or_insert_function(
@@ -353,7 +321,7 @@ def append(typing: Any, listed: Any, end: Any, first: Any, bits: Any) -> tuple[A
             "llvm.x86.avx512.mask.compress.v16i32",
         )
         few = builder.call(compress, [indices, ir.Constant(block, [0] * LANES), mask])
-        pointer = _pointer(context, builder, signature.args[0], args[0], args[1], block)
+        pointer = pointer_to(context, builder, signature.args[0], args[0], args[1], block)
         builder.store(few, pointer, align=4)
         return builder.add(args[1], builder.zext(builder.ctpop(flags), i64))
 
@@ -364,7 +332,7 @@ def append(typing: Any, listed: Any, end: Any, first: Any, bits: Any) -> tuple[A
             bit = builder.cttz(builder.load(left), ir.Constant(ir.IntType(1), 1))
             index = builder.trunc(builder.add(args[2], bit), i32)
             builder.store(
-                index, _pointer(context, builder, signature.args[0], args[0], builder.load(at), i32)
+                index, pointer_to(context, builder, signature.args[0], args[0], builder.load(at), i32)
             )
             builder.store(builder.add(builder.load(at), ir.Constant(i64, 1)), at)
             rest = builder.load(left)
@@ -372,19 +340,19 @@ def append(typing: Any, listed: Any, end: Any, first: Any, bits: Any) -> tuple[A
         return builder.load(at)
 
     signature = types.int64(listed, types.int64, types.int64, types.uint64)
-    return signature, packed if COMPRESSES else one_by_one
+    return signature, packed if WIDE else one_by_one
 
 
-@_emitted
+@emitted
 def prefetch(typing: Any, array: Any, index: Any, blocks: Any) -> tuple[Any, Codegen]:
     """Asks for `blocks` blocks of `array` from `index` on, to be read soon. Any index will do: it never faults."""
-    count = blocks.literal_value * LANES * _bytes(array) // 64
+    count = blocks.literal_value * LANES * bytes_of(array) // 64
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         i32, byte = ir.IntType(32), ir.IntType(8)
         kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), i32, i32, i32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        pointer = _pointer(context, builder, signature.args[0], args[0], args[1], byte)
+        pointer = pointer_to(context, builder, signature.args[0], args[0], args[1], byte)
         for line in range(count):
             at = builder.gep(pointer, [ir.Constant(ir.IntType(64), 64 * line)])
             builder.call(function, [at, *(ir.Constant(i32, k) for k in (0, 3, 1))])

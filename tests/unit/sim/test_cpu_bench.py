@@ -9,6 +9,7 @@ import pytest
 
 from nrt.errors import ConfigError
 from nrt_sim.bench import Row, engine, net_a, table
+from nrt_sim.bench_layers import LayerRow, crossover
 
 ROW = Row("a", 2000, 0.25, 0.3, None, None, None, 1_000_000, 10, 10)
 
@@ -41,3 +42,23 @@ def test_net_a_has_the_neurons_and_weights_of_the_published_one() -> None:
     }
     network = net_a({name: np.zeros(shape) for name, shape in shapes.items()})
     assert network.neurons == 65536 + 131072 + 32768 + 256 + 11
+
+
+def _layer_rows(*times: tuple[float, float, float]) -> list[LayerRow]:
+    return [LayerRow("conv", density, scatter, gather, False) for density, scatter, gather in times]
+
+
+def test_layers_cross_where_the_lines_between_the_measured_densities_do() -> None:
+    rows = _layer_rows((0.1, 1.0, 4.0), (0.5, 5.0, 4.0), (1.0, 9.0, 4.0))
+    assert crossover(rows) == pytest.approx(0.4)
+    assert "crosses at 40%" in table([ROW, *rows])
+
+
+def test_a_layer_that_is_best_scattered_at_any_density_never_crosses() -> None:
+    rows = _layer_rows((0.1, 1.0, 4.0), (1.0, 3.0, 4.0))
+    assert crossover(rows) is None
+    assert "never crosses" in table([ROW, *rows])
+
+
+def test_a_table_without_layers_says_nothing_of_them() -> None:
+    assert "density" not in table([ROW])

@@ -18,7 +18,7 @@ from nrt.network.neuron import Reset
 from nrt.network.semantics import Semantics
 from nrt.packet import EVENT, SPIKE, Records
 from nrt_sim.cpu.engine import CpuEngine, warm
-from nrt_sim.cpu.plan import LONGEST_TABLE
+from nrt_sim.cpu.lazy import LONGEST_TABLE
 from tests.unit.sim.networks import DT, random_events, random_network
 
 ROOT = Path(__file__).parents[3]
