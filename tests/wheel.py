@@ -16,7 +16,13 @@ def main(wheel: str, sdist: str) -> None:
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     if top != TOP:
         sys.exit(f"the wheel's top-level names are {sorted(top)}, not {sorted(TOP)}")
-    for needed in ("nrt/py.typed", "nrt_sim/py.typed", "nrt_drivers/py.typed", "nrt_sim/cpu/engine.py"):
+    for needed in (
+        "nrt/py.typed",
+        "nrt_sim/py.typed",
+        "nrt_drivers/py.typed",
+        "nrt_sim/cpu/engine.py",
+        "nrt_sim/models/digits.nir",
+    ):
         if needed not in names:
             sys.exit(f"the wheel lacks {needed}")
     with tarfile.open(sdist) as archive_:

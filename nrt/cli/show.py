@@ -14,8 +14,8 @@ from nrt import registry
 from nrt.errors import MissingDependency
 from nrt.formats import FORMATS
 
-KERNELS = ("nrt_sim.cpu.engine:warm", "nrt.formats.warm:warm")
-"""Functions that compile a package's kernels and return how long that took in s."""
+KERNELS = ("nrt_sim.cpu.engine:warm", "nrt.formats.warm:warm", "nrt_sim.sensors.warm:warm")
+"""Functions that compile a package's kernels."""
 
 
 def _status(entry: registry.Entry) -> str:
