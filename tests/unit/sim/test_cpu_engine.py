@@ -154,8 +154,9 @@ def test_a_processor_without_wide_vectors_computes_the_same(tmp_path: Path) -> N
         "    names = [p.name for p in network.populations]\n"
         "    events = random_events(network, seed, 8, 0)\n"
         "    a = ReferenceEngine(network, names).run(events, 0, 8)\n"
-        "    b = CpuEngine(network, names).run(events, 0, 8)\n"
-        "    assert all(np.array_equal(a[name], b[name]) for name in names), seed\n"
+        "    for way in ('never', 'always'):\n"
+        "        b = CpuEngine(network, names, dense=way).run(events, 0, 8)\n"
+        "        assert all(np.array_equal(a[name], b[name]) for name in names), (seed, way)\n"
         "print('same')\n"
     )
     environment = os.environ | {
