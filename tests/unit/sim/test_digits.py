@@ -110,9 +110,9 @@ def test_the_held_out_digits_are_those_of_the_card() -> None:
     datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn has the data set")
     images, labels = datasets.load_digits(return_X_y=True)
     kept, answers = held_out()
-    assert "1077 to 1436" in CARD
-    assert np.array_equal(kept.reshape(-1, 64), images[1077:1437])
-    assert np.array_equal(answers, labels[1077:1437])
+    chosen = np.sort(np.random.default_rng(20).permutation(1797)[:360])
+    assert np.array_equal(kept.reshape(-1, 64), images[chosen])
+    assert np.array_equal(answers, labels[chosen])
 
 
 def test_the_truth_is_where_the_ink_is() -> None:
