@@ -147,11 +147,11 @@ def _shape(file: Any) -> tuple[int, int, int] | None:
 
 def _edges(file: Any) -> NDArray[np.void]:
     """The triggers of a Prophesee file, all at once: they are few."""
-    dataset = file.get("EXT_TRIGGER/events")
+    dataset: Any = file.get("EXT_TRIGGER/events")
     if not isinstance(dataset, h5py.Dataset) or not {"t", "p", "id"} <= set(dataset.dtype.names or ()):
         return np.empty(0, TRIGGER)
     require_sound(dataset)
-    if dataset.size > 1 << 24:
+    if int(dataset.size or 0) > 1 << 24:
         raise Unreadable(f"{dataset.size} triggers")
     rows = dataset[:]
     edges = np.zeros(len(rows), TRIGGER)

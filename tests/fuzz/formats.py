@@ -17,10 +17,10 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-import atheris
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
+atheris: Any = importlib.import_module("atheris")  # it has no types, and is installed only for this
 sys.path[:0] = [str(ROOT), str(ROOT / "sim")]
 
 import nrt.formats  # noqa: E402

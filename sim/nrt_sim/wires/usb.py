@@ -6,6 +6,9 @@ yields the stream; vendor requests are a file of registers, written with OUT and
 comes, and fails with ENODEV after `close`, once it has yielded what was sent.
 """
 
+# pyright: reportIncompatibleMethodOverride=false
+# pyusb names the parameters of its abstract methods otherwise than its own back-ends do
+
 from __future__ import annotations
 
 import errno

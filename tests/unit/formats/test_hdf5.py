@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -40,6 +41,7 @@ def test_our_own_events_read_back_the_same(tmp_path: Path, compression: str) -> 
     with open_hdf5(path) as recording:
         assert (recording.format, recording.shape, recording.spikes()) == ("HDF5 events", SHAPE, False)
         assert recorded(recording) == rows(stream)
+    file: Any
     with h5py.File(path) as file:
         assert file["events/x"][:].tolist() == stream["x"].tolist()
         assert file.attrs["format"] == "nrt-recording"
@@ -116,6 +118,7 @@ def test_prophesee_records_read_back_the_same(tmp_path: Path, compression: str) 
     with open_hdf5(path) as recording:
         assert (recording.format, recording.shape) == ("Prophesee HDF5", SHAPE)
         assert recorded(recording) == rows(stream)
+    file: Any
     with h5py.File(path) as file:
         assert file["CD/events"]["y"].tolist() == stream["y"].tolist()
         assert file["CD/events"].dtype.itemsize == 16
@@ -152,6 +155,7 @@ def test_a_dsec_file_has_its_offset_added(tmp_path: Path) -> None:
 
 def test_an_rvt_file_declares_its_size_and_signed_polarities_are_read(tmp_path: Path) -> None:
     path = tmp_path / "events.h5"
+    file: Any
     with h5py.File(path, "w") as file:
         for i, name in enumerate("txyp"):
             file[f"events/{name}"] = np.array([row[i] for row in ROWS], np.int64)

@@ -124,7 +124,7 @@ async def test_unmodified_pyusb_finds_the_camera_and_reads_its_stream(wire: str)
     sink = emitter(wire, "usb")
     port = sink.port
     assert isinstance(port, UsbPort)
-    device = usb.core.find(backend=port.backend, idVendor=port.vendor, idProduct=port.product)
+    device: Any = usb.core.find(backend=port.backend, idVendor=port.vendor, idProduct=port.product)
     device.set_configuration()
     assert (device.product, device.serial_number) == ("simulated camera", "NRT00001")
     reader = Reader(lambda: _usb_read(device, port.endpoint))
@@ -144,7 +144,7 @@ def _usb_read(device: Any, endpoint: int) -> bytes:
 
 def test_a_usb_camera_answers_as_one_without_events_and_then_as_one_unplugged() -> None:
     port = UsbPort(0x152A, 0x841A, 0x82)
-    device = usb.core.find(backend=port.backend)
+    device: Any = usb.core.find(backend=port.backend)
     device.set_configuration()
     with pytest.raises(usb.core.USBTimeoutError):
         device.read(0x82, 64, 1)
