@@ -1,8 +1,9 @@
 """What the pipeline itself costs: source thread → event loop → a device that does nothing → Run.
 
-Two figures. Carried: packets of 1000 events as fast as they go. Added: packets due at exact multiples of 1 ms,
-latency counted from when they were due (so a stall counts for every packet behind it) to when the empty output
-packet is there.
+Carried: packets of 1000 events as fast as they go. Late: packets due at exact multiples of 1 ms, from when they were
+due (so a stall counts for every packet behind it) to when the empty output packet is there. That has two parts, taken
+from the same packets: how late the operating system woke the source's thread, which is the machine's, and what the
+pipeline added from there on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import nrt
 from nrt.clock import now
 from nrt.network import Network, Population
 from nrt.packet import EVENT, Packet
+from nrt.profile import Histogram
 from nrt.report import Latency, Report, host
 from nrt.source import Source
 from nrt.worker import Reader
@@ -37,6 +39,9 @@ class Ticks(Source):
         self._reader: Reader[Packet] | None = None
         self._events = np.zeros(SIZE, EVENT)
         self._events["t"] = np.arange(SIZE)
+        self.begin = 0
+        self.woke: list[int] = []
+        """Host time in ns at which the thread came to make each packet."""
 
     async def packets(self) -> AsyncIterator[Packet]:
         self._reader = Reader(self._produce, depth=8, name="nrt.bench")
@@ -44,11 +49,12 @@ class Ticks(Source):
             yield packet
 
     def _produce(self, stop: threading.Event) -> Iterator[Packet]:
-        begin = now() + 1_000_000
+        self.begin = now() + 1_000_000
         for k in range(self._packets):
-            due = begin + (k + 1) * 1_000_000
+            due = self.begin + (k + 1) * 1_000_000
             if self.scheduled and (wait := due - now()) > 0:
                 stop.wait(wait / 1e9)
+            self.woke.append(now())
             yield Packet(self._events, k * 1_000, (k + 1) * 1_000, due if self.scheduled else now())
 
     async def close(self) -> None:
@@ -58,9 +64,14 @@ class Ticks(Source):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Result:
-    """events_per_s: carried as fast as possible, median of the repeats · added: latency at 1000 packets/s."""
+    """events_per_s: carried as fast as possible, median of the repeats.
+
+    At 1000 packets/s: late from the scheduled time, of which timer until the source's thread woke, and added after it.
+    """
 
     events_per_s: float
+    late: Latency
+    timer: Latency
     added: Latency
     host: dict[str, str]
 
@@ -69,13 +80,26 @@ class Result:
         return dataclasses.asdict(self)
 
     def __str__(self) -> str:
-        a = self.added
-        return (
-            f"{self.host['cpu']}, {self.host['cores']} cores, Python {self.host['python']}\n"
-            f"carried   {self.events_per_s / 1e6:.1f} million events/s in packets of {SIZE} through null:\n"
-            f"added     p50 {a.p50:.3f} ms, p99 {a.p99:.3f} ms, p99.9 {a.p999:.3f} ms, max {a.maximum:.3f} ms "
-            f"at 1 kHz, from the scheduled time, {a.packets} packets"
+        return "\n".join(
+            [
+                f"{self.host['cpu']}, {self.host['cores']} cores, Python {self.host['python']}",
+                f"carried  {self.events_per_s / 1e6:.1f} million events/s in packets of {SIZE} through null:",
+                f"at 1 kHz, {self.late.packets} packets, in ms:",
+                *(_line(name, getattr(self, name)) for name in ("added", "timer", "late")),
+            ]
         )
+
+
+def _line(name: str, latency: Latency) -> str:
+    what = {
+        "added": "by the pipeline",
+        "timer": "until the operating system woke the source",
+        "late": "from the scheduled time, both together",
+    }[name]
+    figures = (
+        f"p50 {latency.p50:.3f}  p99 {latency.p99:.3f}  p99.9 {latency.p999:.3f}  max {latency.maximum:.3f}"
+    )
+    return f"{name:<7}  {figures}  {what}"
 
 
 async def measure(seconds: float, repeats: int = 5) -> Result:
@@ -85,8 +109,20 @@ async def measure(seconds: float, repeats: int = 5) -> Result:
         await session.deploy(network)
         await session.run(Ticks(2_000, paced=False))
         fast = [await session.run(Ticks(20_000, paced=False)) for _ in range(repeats)]
-        paced = await session.run(Ticks(max(int(seconds * 1_000), 1), paced=True))
-    return Result(float(np.median([_rate(report) for report in fast])), paced.latency, host())
+        source = Ticks(max(int(seconds * 1_000), 1), paced=True)
+        added, timer = Histogram(), Histogram()
+        async with session.stream(source) as run:
+            async for packet in run:
+                k = packet.end // 1_000 - 1
+                added.record(packet.stamp - source.woke[k])
+                timer.record(source.woke[k] - source.begin - (k + 1) * 1_000_000)
+    return Result(
+        float(np.median([_rate(report) for report in fast])),
+        run.report.latency,
+        Latency.of(timer, "schedule"),
+        Latency.of(added, "read"),
+        host(),
+    )
 
 
 def _rate(report: Report) -> float:
