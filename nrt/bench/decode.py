@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,7 @@ import nrt.formats.table as formats_
 from nrt.bench.decode_cases import CASES, SLAB, Case
 from nrt.errors import NotFound, NrtError
 from nrt.packet import EVENT, Records
+from nrt.report import host
 
 LIMIT_S: Final = 300
 """A peer that takes longer than this in all is ended."""
@@ -156,17 +156,9 @@ def measure(case: Case, peers: str | None, real: Path | None, events: int, repea
 
 def machine() -> str:
     """The processor and the versions that figures depend on."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-        cpu = next(
-            line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        cpu = platform.processor() or platform.machine()
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "llvmlite")
-    )
-    return f"{cpu}, {platform.system()} {platform.release()}, Python {platform.python_version()}, {versions}"
+    here = host()
+    found = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "llvmlite")]
+    return ", ".join([here["cpu"], here["system"], f"Python {here['python']}", *found])
 
 
 def table(rows: Sequence[Row]) -> str:
