@@ -80,8 +80,8 @@ def histogram(latency: Latency) -> str:
 
     marks = [
         f'<path class="mark" d="M{across(ms):.1f} 18V{bottom}"/>'
-        f'<text class="mid" x="{across(ms):.1f}" y="13">{name} {ms:.2f} ms</text>'
-        for name, ms in (("p50", latency.p50), ("p99", latency.p99))
+        + _text(across(ms), 13, f"{name} {ms:.2f} ms", side)
+        for name, ms, side in (("p50", latency.p50, "end"), ("p99", latency.p99, ""))
     ]
     ticks = [10 ** (k / 2) for k in range(round(2 * low), round(2 * high) + 1)]
     axis = [_axis(left, bottom, width - 10), *(_tick(across(ms), bottom, f"{ms:.3g}") for ms in ticks)]
