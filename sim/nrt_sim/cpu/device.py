@@ -5,6 +5,7 @@ from __future__ import annotations
 from nrt.device import Placement, Row
 from nrt.network import Network
 from nrt_sim.clocked import ClockedDevice
+from nrt_sim.cpu.apart import compile_apart
 from nrt_sim.cpu.engine import CpuEngine
 from nrt_sim.engine import Engine
 
@@ -13,6 +14,7 @@ class CpuDevice(ClockedDevice):
     """float32, event-driven; the same kernels for every network, compiled once per machine."""
 
     def _build(self, network: Network, watched: tuple[str, ...]) -> Engine:
+        compile_apart()
         return CpuEngine(network, watched)
 
     def _placement(self, engine: Engine) -> Placement:
