@@ -17,7 +17,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 def jit(function: F) -> F:
     """`function` compiled at its first call: no interpreter lock, no bounds checks, cached on disk.
 
-    IEEE arithmetic is kept (no fast-math, no contraction), so that results do not depend on the machine.
+    IEEE arithmetic is kept (no fast-math, no contraction), so that results do not depend on the machine; the one
+    kernel that fuses multiply-adds asks for it by name (docs/decisions/0003).
     """
     return cast(F, numba.njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")(function))
 

@@ -28,7 +28,6 @@ from nrt.jit import inline, jit
 from nrt.packet import Records
 
 EVENTS, TRIGGERS, TABLE, HEADER = b"EVTS", b"TRIG", b"FTAB", b"IOHE"
-EVENTS_ID: Final = int.from_bytes(EVENTS, "little")
 MOST_TRIGGERS: Final = 1 << 20
 
 

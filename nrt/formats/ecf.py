@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from nrt.formats.words import Events
 from nrt.jit import inline, jit
 
-MOST_EVENTS: Final = 65535
 FILTER: Final = 36559
 
 _MALFORMED: Final = -1
