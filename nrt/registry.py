@@ -84,6 +84,9 @@ SOURCES: Final[Mapping[str, Entry]] = {
     "synth": Entry("nrt_sim.sensors.source:SynthSource", "a scene seen by a simulated event camera"),
 }
 
+BOARDS: Final[Mapping[str, Entry]] = {}
+"""Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""
+
 
 def table(kind: Literal["devices", "sources"]) -> dict[str, Entry]:
     """The built-in table and what other distributions add to it, sorted by scheme."""

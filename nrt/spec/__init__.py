@@ -1,0 +1,1 @@
+"""Device definitions (firmware_specs/*.toml) as numpy codecs, limits and tables."""

@@ -1,0 +1,1 @@
+"""Tests that a device must pass, to be subclassed by whoever writes one."""

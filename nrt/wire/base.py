@@ -1,0 +1,78 @@
+"""Wire: bytes both ways between a driver and a board. Board: what stands at the far end when it is emulated.
+
+A driver knows only `Wire`; whether a serial line, a USB device, a socket or an emulated board in this process is
+behind it, and whether that wire is clean or faulty, is the URI's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Bytes as they arrived, and when: host monotonic ns of the last one. A datagram is one chunk."""
+
+    data: bytes
+    stamp: int
+
+
+class Wire(Protocol):
+    """Bytes both ways. One reader and one writer at a time; both may be under way at once.
+
+    Life: open → (write, read)… → close → open again if the far side came back.
+    """
+
+    @property
+    def name(self) -> str:
+        """The URI that opened it, for messages."""
+        ...
+
+    async def open(self) -> None:
+        """Acquires the line. Raises NotFound, DeviceBusy, DeviceError."""
+        ...
+
+    async def close(self) -> None:
+        """Releases it, in whatever state; may be called twice. A `read` under way raises DeviceLost."""
+        ...
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends all of `data`, in order; waits while the line is full. Raises DeviceLost."""
+        ...
+
+    async def read(self) -> Chunk:
+        """The next bytes, at least one; waits for them. Cancelling it loses nothing.
+
+        Raises DeviceLost when the far side is gone, after everything that it sent.
+        """
+        ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Bytes each way and what went wrong on the line, by name; only what is not zero."""
+        ...
+
+
+class Board(Protocol):
+    """An emulated device behind a wire, without I/O and without a clock: bytes and times in, bytes out.
+
+    Whoever serves it (in this process, on a pseudo-terminal, TCP or a USB back-end) calls it from one thread.
+    `now` is host monotonic ns and never decreases; an emulated clock (offset, skew) derives from it.
+    """
+
+    def connect(self) -> None:
+        """Somebody opened the line: a fresh link; whether the chip's state survives is the board's business."""
+        ...
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Bytes from the host, in order, in whatever pieces the line made of them."""
+        ...
+
+    def transmit(self, now: int) -> bytes:
+        """What the board has sent up to `now` and nobody fetched yet; empty if nothing."""
+        ...
+
+    def due(self) -> int | None:
+        """When `transmit` has something next if nothing is received until then; None: never."""
+        ...
