@@ -21,10 +21,10 @@ import numpy as np
 from rich.console import Console
 
 import nrt
-from nrt import registry
 from nrt.cli.demo_screen import Screen
 from nrt.cli.demo_view import look
 from nrt.cli.demo_watch import Watch
+from nrt.cli.interrupt import interruptible
 from nrt.cli.page import write_page
 from nrt.errors import ConfigError, NrtError
 from nrt.report import Report
@@ -32,10 +32,8 @@ from nrt.run import Run
 from nrt.source import Source
 
 TASK: Final = "nrt_sim.models.reading"
-SIMULATORS: Final = "nrt_sim."
-"""Modules of devices that need no hardware: the demo opens no chip that nobody asked for."""
-SLOW: Final = ("null", "reference")
-"""Simulators that answer nothing, or not in real time."""
+SIMULATORS: Final = ("cpu:", "cuda:0")
+"""Devices that need no hardware but this computer's own, and keep up; others are asked for with --on."""
 REFRESH: Final = 1 / 12
 """Seconds between two looks at the terminal."""
 FIGURES: Final = 6
@@ -50,6 +48,7 @@ class Outcome:
     watch: Watch | None = None
     report: Report | None = None
     error: str = ""
+    stopped: bool = False
 
     @property
     def accuracy(self) -> float:
@@ -70,7 +69,11 @@ def show_demo(*, digits: int, seed: int, on: Sequence[str], html: Path | None, j
             highlight=False,
         )
     share = max(digits // len(devices), 1)
-    outcomes = [_run(device, share, seed, console) for device in devices]
+    outcomes: list[Outcome] = []
+    for device in devices:
+        outcomes.append(_run(device, share, seed, console))
+        if outcomes[-1].stopped:
+            break
     _require_one(outcomes)
     if json:
         print(json_module.dumps(_as_json(outcomes), indent=2))
@@ -83,14 +86,16 @@ def show_demo(*, digits: int, seed: int, on: Sequence[str], html: Path | None, j
 
 
 def simulators() -> list[str]:
-    """The URIs of the simulated devices that are ready and keep up; cpu: first."""
-    found: list[str] = []
-    for scheme, entry in registry.table("devices").items():
-        if entry.where.startswith(SIMULATORS) and scheme not in SLOW:
-            with contextlib.suppress(nrt.MissingDependency):
-                registry.load(entry)
-                found.append(f"{scheme}:")
-    return sorted(found, key=lambda uri: (uri != "cpu:", uri))
+    """The URIs of the simulators that are ready here."""
+    return [uri for uri in SIMULATORS if asyncio.run(_opens(uri))]
+
+
+async def _opens(uri: str) -> bool:
+    try:
+        async with nrt.open(uri):
+            return True
+    except NrtError:
+        return False
 
 
 def _run(device: str, digits: int, seed: int, console: Console) -> Outcome:
@@ -113,12 +118,17 @@ async def _watch(device: str, digits: int, seed: int, screen: Screen | None) -> 
             if screen is not None:
                 screen.wait()
             async with session.stream(watch.source) as run, _live(watch, run, screen):
-                async for packet in run:
-                    watch.take(packet)
+                with interruptible(run.stop):
+                    async for packet in run:
+                        watch.take(packet)
     except NrtError as error:
         return Outcome(device, error=str(error))
     watch.add_up()
-    return Outcome(device, watch, run.report)
+    if run.report.error:
+        watch.cut()
+        if not watch.done:
+            return Outcome(device, error="stopped before the first digit was over", stopped=True)
+    return Outcome(device, watch, run.report, stopped=bool(run.report.error))
 
 
 @contextlib.asynccontextmanager

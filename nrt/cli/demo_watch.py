@@ -104,6 +104,11 @@ class Watch:
         right: NDArray[np.bool_] = self.answers == self.truth
         return right[: self.done]
 
+    def cut(self) -> None:
+        """Forgets the episodes that are not over: the run was stopped."""
+        self.truth, self.votes = self.truth[: self.done], self.votes[: self.done]
+        self.raster = self.raster[:, : len(self.truth) * COLUMNS]
+
     def picture(self, start: int, end: int) -> NDArray[np.int64]:
         """ON minus OFF events of each pixel in [start, end), int64[height, width]."""
         _, height, width = self.source.shape or (2, 1, 1)

@@ -8,7 +8,6 @@ import dataclasses
 import importlib
 import json as json_module
 import re
-import signal
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 
 from nrt import registry
+from nrt.cli.interrupt import interruptible
 from nrt.clock import microseconds, readable
 from nrt.errors import ConfigError
 from nrt.record import FileSink, Nowhere, Sink, Totals, Transfer
@@ -121,22 +121,9 @@ def _json(totals: Totals, **more: Any) -> str:
 
 async def _watched(transfer: Transfer) -> None:
     """Runs the transfer; Ctrl-C (or SIGTERM) ends it in order, a second one ends the program."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def stop() -> None:
-        for each in signals:
-            loop.remove_signal_handler(each)
-        transfer.stop()
-
-    for each in signals:
-        loop.add_signal_handler(each, stop)
-    try:
+    with interruptible(transfer.stop):
         async with _progress(transfer):
             await transfer.run()
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json as json_module
-import signal
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass, fields
@@ -19,6 +18,7 @@ from rich.table import Table
 
 import nrt
 from nrt import formats, registry
+from nrt.cli.interrupt import interruptible
 from nrt.clock import readable
 from nrt.errors import ConfigError, NotFound
 from nrt.network import Encoding, Network
@@ -120,7 +120,8 @@ async def _run_one(choices: Choices, source: str, spikes: Path | None) -> tuple[
         with contextlib.ExitStack() as stack:
             keep = stack.enter_context(_spike_file(spikes, network)) if spikes else None
             try:
-                async with run, _interruptible(run), _progress(run):
+                async with run, _progress(run):
+                    stack.enter_context(interruptible(run.stop))
                     print(placement, file=sys.stderr)
                     async for packet in run:
                         if keep is not None and packet.origin in network.outputs:
@@ -137,26 +138,6 @@ def _spike_file(path: Path, network: Network) -> Generator[formats.Writer]:
     population = network[network.outputs[0]]
     with formats.create(path, "hdf5", (1, 1, population.size), spikes=True) as writer:
         yield writer
-
-
-@contextlib.asynccontextmanager
-async def _interruptible(run: Run) -> AsyncGenerator[None]:
-    """Ctrl-C ends the run in order; a second one ends the program."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
-        run.stop()
-
-    try:
-        loop.add_signal_handler(signal.SIGINT, stop)
-    except NotImplementedError:  # Windows
-        yield
-        return
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 @contextlib.asynccontextmanager

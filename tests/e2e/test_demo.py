@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -101,6 +102,32 @@ def test_on_a_terminal_the_demo_shows_picture_raster_and_figures(tmp_path: Path)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
     for word in ("▀▀▀▀", "output spikes", " shown", " read", "digit 10 of 10", "latency p50", "digits right"):
         assert word in text, word
+    assert (tmp_path / "nrt-demo.html").exists()
+
+
+def test_ctrl_c_ends_the_demo_with_the_report_and_page_of_what_was_read(tmp_path: Path) -> None:
+    far, near = pty.openpty()
+    command = [sys.executable, "-m", "nrt", "demo", "--digits", "500"]
+    settings = {**environment(), "TERM": "xterm-256color"}
+    process = subprocess.Popen(
+        command, stdin=near, stdout=near, stderr=near, env=settings, cwd=tmp_path, start_new_session=True
+    )
+    os.close(near)
+    shown = b""
+    pressed = False
+    with contextlib.suppress(OSError):  # the far end is gone
+        while piece := os.read(far, 1 << 16):
+            shown += piece
+            if not pressed and re.search(rb"digit ([3-9]|\d\d+) of 500", shown):
+                os.killpg(process.pid, signal.SIGINT)
+                pressed = True
+    os.close(far)
+    assert process.wait(timeout=60) == 0, shown.decode()
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    found = re.search(r"(\d+) of (\d+) digits right", text)
+    assert found
+    assert 2 <= int(found[2]) < 500
+    assert "stopped by the user" in text
     assert (tmp_path / "nrt-demo.html").exists()
 
 
