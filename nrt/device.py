@@ -77,12 +77,15 @@ class Device(ABC):
 
     Life: open → deploy → (reset → send… → finish, while somebody iterates `spikes`)… → close.
     `send` waits while the device is full: that is the backpressure. Output packets are watermarks too:
-    for every input packet the device yields one packet per watched population, empty or not, in order.
+    for every input packet the device yields one packet per watched population, empty or not, in order; `finish`
+    may add one more, for the step that it completes.
     """
 
     uri: str = ""
     clocked: ClassVar[bool] = True
     """Whether it advances in steps of dt; False for a chip that works event by event."""
+    wires: ClassVar[tuple[str, ...]] = ()
+    """The wires of `nrt.wire` that it speaks over, by the name in a URI (`serial`); their options are its own too."""
 
     async def open(self) -> None:
         """Acquires the hardware. Raises DeviceError, MissingDependency."""

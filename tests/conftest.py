@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 from hypothesis import settings
 
+pytest_plugins = ["nrt.testing.plugin"]
+
 settings.register_profile("nrt", deadline=None)  # kernels compile inside the first example
 settings.load_profile("nrt")
 

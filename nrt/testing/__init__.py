@@ -1,1 +1,12 @@
-"""Tests that a device must pass, to be subclassed by whoever writes one."""
+"""Tests that a device must pass, to be inherited by whoever writes one, and what they are made of. Needs pytest."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite("nrt.testing.conformance")
+
+from nrt.testing.conformance import DeviceConformance  # noqa: E402  its asserts are rewritten first
+from nrt.testing.stimulus import Script, events, small, spaced  # noqa: E402
+
+__all__ = ["DeviceConformance", "Script", "events", "small", "spaced"]

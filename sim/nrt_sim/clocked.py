@@ -127,7 +127,7 @@ class Steps:
     def advance(self, packet: Packet | None) -> Iterator[Packet]:
         """The outputs of the steps that `packet` completes; None completes the last step."""
         if packet is None:
-            if self._begin is not None:
+            if self._begin is not None and self._begin < self._end:
                 yield from self._compute(-(-(self._end - self._begin) // self._dt), self._waiting(None))
             return
         if self._begin is None:
