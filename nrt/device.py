@@ -98,6 +98,12 @@ class Device(ABC):
         """What bounds a network here, by name; empty where nothing does."""
         return {}
 
+    async def plan(
+        self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
+    ) -> Placement:
+        """What `deploy` would say, without the hardware: it need not be open. Raises DeployError."""
+        raise Unsupported(self.uri, "where a network goes is known only once it is deployed")
+
     @abstractmethod
     async def deploy(
         self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()

@@ -59,13 +59,15 @@ class ClockedDevice(Device):
         self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
     ) -> Placement:
         await self._halt()
-        known = [p.name for p in network.populations]
-        for name in (*taps, *membranes):
-            if name not in known:
-                raise ConfigError(f"no population '{name}' to watch; there is {', '.join(known)}")
-        watched = dict.fromkeys((*network.outputs, *taps, *(f"{name}.v" for name in membranes)))
-        self._engine = await asyncio.to_thread(self._ready, network, tuple(watched))
+        self._engine = await asyncio.to_thread(self._ready, network, _watched(network, taps, membranes))
         return self._placement(self._engine)
+
+    async def plan(
+        self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
+    ) -> Placement:
+        return self._placement(
+            await asyncio.to_thread(self._build, network, _watched(network, taps, membranes))
+        )
 
     async def reset(self) -> None:
         await self._halt()
@@ -112,6 +114,15 @@ class ClockedDevice(Device):
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.close()
+
+
+def _watched(network: Network, taps: Sequence[str], membranes: Sequence[str]) -> tuple[str, ...]:
+    """The names that an engine returns records of. Raises ConfigError for one that there is not."""
+    known = [p.name for p in network.populations]
+    for name in (*taps, *membranes):
+        if name not in known:
+            raise ConfigError(f"no population '{name}' to watch; there is {', '.join(known)}")
+    return tuple(dict.fromkeys((*network.outputs, *taps, *(f"{name}.v" for name in membranes))))
 
 
 class Steps:
