@@ -1,0 +1,1 @@
+"""tinyODIN, emulated: the chip and the bridge board it sits on."""

@@ -1,0 +1,263 @@
+"""The arithmetic of tinyODIN's time-multiplexed crossbar, compiled: one pass of the controller per event.
+
+All 256 neurons share one update circuit. A spike event walks it over the neurons 0 … MAX_NEUR with the row of
+4-bit weights of its source; a time reference event leaks one neuron or all of them; a virtual event gives one
+neuron a weight that is in no synapse. The scheduler is a FIFO of 128 words `{weight, address}`, where a weight
+of 0 marks a spike. Its head stays in the FIFO while it is worked on, so that it takes one of the 128 places.
+
+Facts: doc/README.md and the RTL (controller.v, lif_neuron.v, scheduler.v, fifo.v) of ChFrenkel/tinyODIN at
+1865653. What only the RTL tells:
+
+* A virtual event of weight 0 is taken for a spike of neuron 0 … 15.
+* A neuron fires where its new state is not negative and at least the threshold as an unsigned number; so a
+  threshold of 2048 or more is never reached, and one of 0 at every event that leaves the state at 0 or above.
+* Leak, too, is followed by that test. A disabled neuron is reset like any other; only its spike is masked.
+* Every byte written to the neuron memory passes the test with the word as it was, and its spike enters the
+  scheduler unless the loop is open. Spikes that find the scheduler full are gone.
+* With the source of output events set to the controller, an output event is a popped spike, after its pass.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.jit import inline, jit
+
+SPIKE: Final = 0
+LEAK: Final = 1
+LEAK_ALL: Final = 2
+VIRTUAL: Final = 3
+"""Kinds of input events; a virtual one of weight 0 is a SPIKE."""
+
+# Places in the array of what must survive a call.
+READ: Final = 0  # FIFO: index of its head
+COUNT: Final = 1  # FIFO: words in it
+SYNOPS: Final = 2  # neuron updates by a synapse of the array
+UPDATES: Final = 3  # neuron updates of any kind: spikes, leaks, virtual events
+OVERFLOWS: Final = 4  # spikes that found the scheduler full
+CYCLES: Final = 5  # clock cycles the controller was at work
+NEXT: Final = 6  # input events taken so far in this call
+OUT: Final = 7  # output events written so far in this call
+LEFT: Final = 8  # cycles that the chip may still run before the next input
+LAST: Final = 9  # the neuron that was accessed last …
+BEFORE: Final = 10  # … and its state before: what the memory's output still shows
+ROW: Final = 11  # the synapse row that was accessed last
+PLACES: Final = 12
+
+
+class Neurons(NamedTuple):
+    """The fields of the neuron words, int32[256] each. low, high: the range of a state."""
+
+    state: NDArray[np.int32]
+    threshold: NDArray[np.int32]
+    leak: NDArray[np.int32]
+    enabled: NDArray[np.int32]
+    low: int
+    high: int
+
+
+class Registers(NamedTuple):
+    """The configuration registers that the crossbar obeys."""
+
+    open_loop: bool
+    from_controller: bool
+    last: int
+
+
+class Buffers(NamedTuple):
+    """What a call works with: the scheduler, `s` by the places above, and room for output events.
+
+    cause: for every output event the input that came last before it; marks: scratch, one per neuron
+    """
+
+    fifo: NDArray[np.uint16]
+    s: NDArray[np.int64]
+    out: NDArray[np.uint8]
+    cause: NDArray[np.int64]
+    marks: NDArray[np.int32]
+
+
+@inline
+def _push(b: Buffers, entry: int) -> None:
+    if b.s[COUNT] == len(b.fifo):
+        b.s[OVERFLOWS] += 1
+    else:
+        b.fifo[(b.s[READ] + b.s[COUNT]) % len(b.fifo)] = entry
+        b.s[COUNT] += 1
+
+
+@inline
+def _emit(b: Buffers, address: int, cause: int) -> None:
+    b.out[b.s[OUT]] = address
+    b.cause[b.s[OUT]] = cause
+    b.s[OUT] += 1
+
+
+@jit
+def _spikes(first: int, last: int, cause: int, r: Registers, b: Buffers) -> None:
+    """Sends the spikes that an update of the neurons first … last left in `marks`."""
+    for n in range(first, last + 1):
+        if b.marks[n]:
+            if not r.from_controller:
+                _emit(b, n, cause)
+            if not r.open_loop:
+                _push(b, n)
+
+
+@inline
+def _settle(cells: Neurons, n: int, x: np.int32, b: Buffers) -> np.int32:
+    """Stores the new state x of neuron n, or 0 if it fires; returns whether it sends a spike."""
+    fired = np.int32((x >= 0) & (x >= cells.threshold[n]))
+    cells.state[n] = x * (np.int32(1) - fired)
+    sent = fired & cells.enabled[n]
+    b.marks[n] = sent
+    return sent
+
+
+@inline
+def _integrated(cells: Neurons, n: int, weight: np.int32) -> np.int32:
+    """The state after a synaptic event: signed, saturating."""
+    x = np.int32(cells.state[n] + weight)
+    return min(max(x, np.int32(cells.low)), np.int32(cells.high))
+
+
+@inline
+def _leaked(cells: Neurons, n: int) -> np.int32:
+    """The state after a time reference event: towards 0, not past it."""
+    state, leak = cells.state[n], cells.leak[n]
+    down = max(np.int32(state - leak), np.int32(0))
+    up = min(np.int32(state + leak), np.int32(0))
+    return up if state < 0 else down
+
+
+@jit
+def _pass(
+    source: int, cause: int, cells: Neurons, weights: NDArray[np.int8], r: Registers, b: Buffers
+) -> None:
+    """A spike of `source` at every active neuron. weights: [source, target]"""
+    row = weights[source]
+    b.s[LAST], b.s[BEFORE], b.s[ROW] = r.last, cells.state[r.last], source
+    sent = np.int32(0)
+    for n in range(r.last + 1):
+        sent += _settle(cells, n, _integrated(cells, n, np.int32(row[n])), b)
+    if sent:
+        _spikes(0, r.last, cause, r, b)
+    b.s[SYNOPS] += r.last + 1
+    b.s[UPDATES] += r.last + 1
+
+
+@jit
+def _leak(first: int, last: int, cause: int, cells: Neurons, r: Registers, b: Buffers) -> None:
+    """A time reference event of the neurons first … last."""
+    b.s[LAST], b.s[BEFORE] = last, cells.state[last]
+    sent = np.int32(0)
+    for n in range(first, last + 1):
+        sent += _settle(cells, n, _leaked(cells, n), b)
+    if sent:
+        _spikes(first, last, cause, r, b)
+    b.s[UPDATES] += last + 1 - first
+
+
+@jit
+def _virtual(n: int, weight: int, cause: int, cells: Neurons, r: Registers, b: Buffers) -> None:
+    b.s[LAST], b.s[BEFORE] = n, cells.state[n]
+    if _settle(cells, n, _integrated(cells, n, np.int32(weight)), b):
+        _spikes(n, n, cause, r, b)
+    b.s[UPDATES] += 1
+
+
+@jit
+def _pop(
+    cause: int, cells: Neurons, weights: NDArray[np.int8], r: Registers, costs: NDArray[np.int64], b: Buffers
+) -> None:
+    """Works on the scheduler's oldest word, then takes it out."""
+    entry = np.int64(b.fifo[b.s[READ]])
+    address, weight = entry & 0xFF, entry >> 8
+    if weight:
+        _virtual(address, weight - 16 if weight > 7 else weight, cause, cells, r, b)
+        spent = costs[VIRTUAL]
+    else:
+        _pass(address, cause, cells, weights, r, b)
+        spent = costs[SPIKE]
+        if r.from_controller:
+            _emit(b, address, cause)
+    b.s[CYCLES] += spent
+    b.s[LEFT] -= spent
+    b.s[READ] = (b.s[READ] + 1) % len(b.fifo)
+    b.s[COUNT] -= 1
+
+
+@jit
+def run(
+    kinds: NDArray[np.uint8],
+    addresses: NDArray[np.uint8],
+    strengths: NDArray[np.uint8],
+    gap: int,
+    cells: Neurons,
+    weights: NDArray[np.int8],
+    r: Registers,
+    costs: NDArray[np.int64],
+    push_cost: int,
+    b: Buffers,
+) -> bool:
+    """Takes the inputs from s[NEXT] on; after each the chip works for `gap` cycles, or until it is idle.
+
+    strengths: the weight nibble of virtual events; costs: cycles of the work itself per kind, without the push
+
+    Returns False where the output has to be emptied first (call again with s[OUT] = 0), True when all is done.
+    The controller takes an input before it pops, except while the scheduler is full.
+    """
+    s = b.s
+    room = len(b.out) - len(b.marks) - 1  # what one event can send at most
+    while True:
+        while s[COUNT] > 0 and (s[LEFT] > 0 or s[COUNT] == len(b.fifo)):
+            if s[OUT] > room:
+                return False
+            _pop(s[NEXT] - 1, cells, weights, r, costs, b)
+        if s[NEXT] == len(kinds):
+            return True
+        if s[OUT] > room:
+            return False
+        k = s[NEXT]
+        kind, address = kinds[k], np.int64(addresses[k])
+        if kind == LEAK_ALL:
+            _leak(0, r.last, k, cells, r, b)
+            s[CYCLES] += costs[kind]
+        elif kind == LEAK:
+            _leak(address, address, k, cells, r, b)
+            s[CYCLES] += costs[kind]
+        else:
+            _push(b, np.int64(strengths[k]) << 8 | address)
+            s[CYCLES] += push_cost
+        s[NEXT] = k + 1
+        s[LEFT] = gap
+
+
+@jit
+def write_bytes(
+    memory: NDArray[np.uint32],
+    words: NDArray[np.int64],
+    places: NDArray[np.int64],
+    masks: NDArray[np.int64],
+    values: NDArray[np.int64],
+) -> None:
+    """Byte writes to a memory, in order; a mask bit of 1 keeps the old bit.
+
+    A word has four bytes; an address beyond them writes nothing.
+    """
+    for k in range(len(words)):
+        if places[k] < 4:
+            word, shift = np.int64(memory[words[k]]), 8 * places[k]
+            old = (word >> shift) & 0xFF
+            new = (values[k] & ~masks[k] & 0xFF) | (old & masks[k])
+            memory[words[k]] = (word & ~(0xFF << shift)) | (new << shift)
+
+
+@jit
+def push_spikes(addresses: NDArray[np.int64], b: Buffers) -> None:
+    """Spikes that enter the scheduler without a pass: those of neurons that are being programmed."""
+    for n in addresses:
+        _push(b, n)
