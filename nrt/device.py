@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from nrt.errors import Unsupported
+from nrt.errors import ConfigError, Unsupported
 from nrt.network import Network
 from nrt.packet import Packet
 
@@ -70,6 +70,18 @@ class Placement:
         lines = [f"{self.network} on {self.device}"]
         lines += ["  " + "  ".join(c[k].ljust(widths[k]) for k in range(4)).rstrip() for c in cells]
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
+
+
+def watched(network: Network, taps: Sequence[str], membranes: Sequence[str]) -> tuple[str, ...]:
+    """The origins of a deployment's output packets: outputs, taps, and "name.v" for each of `membranes`.
+
+    Raises ConfigError for a population that there is not.
+    """
+    known = [p.name for p in network.populations]
+    for name in (*taps, *membranes):
+        if name not in known:
+            raise ConfigError(f"no population '{name}' to watch; there is {', '.join(known)}")
+    return tuple(dict.fromkeys((*network.outputs, *taps, *(f"{name}.v" for name in membranes))))
 
 
 class Device(ABC):

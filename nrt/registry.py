@@ -84,6 +84,15 @@ SOURCES: Final[Mapping[str, Entry]] = {
     "synth": Entry("nrt_sim.sensors.source:SynthSource", "a scene seen by a simulated event camera"),
 }
 
+WIRES: Final[Mapping[str, Entry]] = {
+    "emu": Entry("nrt.wire.memory:MemoryWire", "an emulated board in this process"),
+    "serial": Entry("nrt.wire.serial:SerialWire", "a serial line or pseudo-terminal: +serial:///dev/ttyACM0"),
+    "tcp": Entry("nrt.wire.sockets:TcpWire", "a TCP connection: +tcp://host:port"),
+    "udp": Entry("nrt.wire.sockets:UdpWire", "datagrams: +udp://host:port"),
+    "usb": Entry("nrt.wire.usb:UsbWire", "bulk endpoints of a USB device: +usb: or +usb:SERIAL"),
+}
+"""What a URI's +wire names; a device lists those that it speaks over in its class attribute `wires`."""
+
 BOARDS: Final[Mapping[str, Entry]] = {}
 """Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""
 
@@ -143,16 +152,38 @@ def _make(uri: Uri, kind: Literal["devices", "sources"]) -> Any:
 
 
 def _options(made: Callable[..., Any], uri: Uri) -> dict[str, Any]:
-    """The URI's options as the keyword arguments of `made`, converted by their annotations."""
-    initialiser = made.__init__ if inspect.isclass(made) else made
-    hints = get_type_hints(initialiser)
-    known = [p.name for p in inspect.signature(made).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    options: dict[str, Any] = {}
-    for name, value in uri.options.items():
+    """The URI's options as the keyword arguments of `made`; those of its wire are checked and left out."""
+    line = _line_options(made, uri)
+    known = [*option_names(made), *line]
+    for name in uri.options:
         if name not in known:
             raise ConfigError(f"{uri.scheme}: has no option '{name}'; there is {', '.join(known) or 'none'}")
-        options[name] = convert(f"{uri.scheme}: option {name}", value, hints.get(name, str))
-    return options
+    return options_for(made, uri)
+
+
+def _line_options(made: Callable[..., Any], uri: Uri) -> list[str]:
+    """The options of the wire, or of the emulated board, that a device with `wires` is behind."""
+    wires: tuple[str, ...] = getattr(made, "wires", ())
+    if not wires:
+        return []
+    if uri.wire not in wires:
+        raise ConfigError(f"{uri}: write {' or '.join(f'{uri.scheme}+{each}:' for each in wires)}")
+    return [*option_names(load(BOARDS[uri.scheme] if uri.wire == "emu" else WIRES[uri.wire])), "faults"]
+
+
+def option_names(made: Callable[..., Any]) -> list[str]:
+    """The keyword arguments of a class or function, which are its options in a URI."""
+    return [p.name for p in inspect.signature(made).parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+
+def options_for(made: Callable[..., Any], uri: Uri) -> dict[str, Any]:
+    """Those of the URI's options that `made` has, converted by its annotations. Raises ConfigError."""
+    hints = get_type_hints(made.__init__ if inspect.isclass(made) else made)
+    return {
+        name: convert(f"{uri.scheme}: option {name}", uri.options[name], hints.get(name, str))
+        for name in option_names(made)
+        if name in uri.options
+    }
 
 
 def convert(what: str, value: str, hint: Any) -> Any:

@@ -18,7 +18,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 
-class _Mailbox(Generic[Out]):
+class Mailbox(Generic[Out]):
     """Items from one thread to the loop, in order; the thread side is `post`, the loop side `take`."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Reader(Generic[Out]):
 
     def __init__(self, produce: Callable[[threading.Event], Iterator[Out]], *, depth: int, name: str) -> None:
         self._produce = produce
-        self._mail: _Mailbox[Out | _End] = _Mailbox()
+        self._mail: Mailbox[Out | _End] = Mailbox()
         self._room = threading.Semaphore(depth)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
@@ -116,7 +116,7 @@ class Worker(Generic[In, Out]):
     def __init__(self, work: Callable[[In], Iterable[Out]], *, depth: int, name: str) -> None:
         self._work = work
         self._inbox: queue.SimpleQueue[In | _End] = queue.SimpleQueue()
-        self._mail: _Mailbox[list[Out] | _End] = _Mailbox()
+        self._mail: Mailbox[list[Out] | _End] = Mailbox()
         self._depth = depth
         self._under_way = 0
         self._room: asyncio.Event = asyncio.Event()

@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from nrt.wire.base import Board, Chunk, Wire
+from nrt.wire.make import board, wire
+from nrt.wire.memory import MemoryWire
 
-__all__ = ["Board", "Chunk", "Wire"]
+__all__ = ["Board", "Chunk", "MemoryWire", "Wire", "board", "wire"]
