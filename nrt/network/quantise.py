@@ -1,0 +1,348 @@
+"""Quantisers: Network → Network for chips that compute in whole numbers, with what each step cost.
+
+The steps, in the order in which a driver applies them:
+
+* `without_leak` or `linear_leak`: what a chip without exponential decay does in its place; only if it was asked for
+* `folded`: average pools become sum pools; constant factors and the neuron's gain go into the weights, all biases
+  into the neuron's drive
+* `at_tick`: drives per tick of the chip's clock instead of per time step
+* `integers`: weights, drives, thresholds and states times one common scale per layer, rounded
+
+Each returns a Network that every device can run, so each step's effect can be measured by itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, prod
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.errors import Unsupported
+from nrt.network.network import Network, Population, Projection
+from nrt.network.neuron import Neuron, Parameter, parameter
+from nrt.network.operators import Array, Conv, Dense, Operator, Pool, Scale, array
+
+
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """Bits of a chip's signed numbers: of weights, and of membranes, thresholds and drives."""
+
+    weight: int = 8
+    state: int = 16
+
+    @property
+    def weights(self) -> tuple[int, int]:
+        """Least and greatest weight."""
+        return -(1 << self.weight - 1), (1 << self.weight - 1) - 1
+
+    @property
+    def states(self) -> tuple[int, int]:
+        """Least and greatest membrane."""
+        return -(1 << self.state - 1), (1 << self.state - 1) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """What rounding cost one layer: its population and the projections into it.
+
+    scale:     whole numbers per unit of the float network
+    weight_max, weight_rms: of the error; the largest in units of the float weights, the root mean square relative
+               to that of the weights
+    threshold, drive: largest error relative to the value; 0 where there is none
+    unused:    bits of the weights' width that the largest weight leaves unused
+    warnings:  what may silence the layer or saturate it, one sentence each
+    """
+
+    layer: str
+    scale: float
+    weight_max: float
+    weight_rms: float
+    threshold: float
+    drive: float
+    unused: int
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = (
+            f"scale {self.scale:.4g}; weights off by at most {self.weight_max:.2g}, rms {self.weight_rms:.2%}"
+        )
+        text += f"; threshold {self.threshold:.2%}" if self.threshold else ""
+        return text + (f"; drive {self.drive:.2%}" if self.drive else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """A network of whole numbers (kept as float64) and what each of its layers lost."""
+
+    network: Network
+    layers: tuple[Rounding, ...]
+
+
+def _with_neurons(network: Network, neurons: dict[str, Neuron]) -> Network:
+    populations = tuple(
+        dataclasses.replace(p, neuron=neurons[p.name]) if p.name in neurons else p
+        for p in network.populations
+    )
+    return dataclasses.replace(network, populations=populations)
+
+
+def leaky(network: Network) -> tuple[str, ...]:
+    """Populations whose membrane decays."""
+    return tuple(
+        p.name for p in network.populations if p.neuron is not None and bool(np.any(p.neuron.decay != 1))
+    )
+
+
+def without_leak(network: Network) -> Network:
+    """Leaky neurons as integrate-and-fire ones, whose membrane never falls below -θ.
+
+    Without a leak nothing else would let inhibition fade; the floor is the one that sinabs gives its neurons. A
+    constant drive of a leaky neuron (a resting potential) is dropped with the leak that balances it.
+    """
+    neurons: dict[str, Neuron] = {}
+    for name in leaky(network):
+        old = _neuron(network[name])
+        floor = -old.threshold if old.v_min is None else np.maximum(old.v_min, -old.threshold)
+        neurons[name] = dataclasses.replace(
+            old, decay=parameter(1.0), drive=parameter(0.0), v_min=parameter(floor)
+        )
+    return _with_neurons(network, neurons)
+
+
+def linear_leak(network: Network) -> Network:
+    """Leaky neurons as ones that lose a constant amount in every step, down to 0.
+
+    The amount is what the exponential leak takes from half the threshold, (1 - decay) · θ / 2: exact there, too
+    little above, too much below. A membrane below 0 is lifted to 0 at once: the constant can only go one way.
+    """
+    neurons: dict[str, Neuron] = {}
+    for name in leaky(network):
+        old = _neuron(network[name])
+        loss = (1 - old.decay) * old.threshold / 2
+        neurons[name] = dataclasses.replace(
+            old, decay=parameter(1.0), drive=parameter(old.drive - loss), v_min=parameter(0.0)
+        )
+    return _with_neurons(network, neurons)
+
+
+def folded(network: Network) -> Network:
+    """No average pools, no constant factors, no gains, no biases of projections. Spikes stay the same.
+
+    Raises Unsupported for a gain or a Scale that is not one number.
+    """
+    projections: list[Projection] = []
+    drives: dict[str, Parameter] = {}
+    for projection in network.projections:
+        target = _neuron(network[projection.target])
+        gain = _number(projection.target, "gain", target.gain)
+        operators, factor = _pure(projection)
+        projections.append(
+            dataclasses.replace(projection, operators=_times(operators, factor * gain), bias=None)
+        )
+        if projection.bias is not None:
+            drives[projection.target] = drives.get(projection.target, target.drive) + projection.bias * gain
+    neurons = {
+        p.name: dataclasses.replace(
+            p.neuron, gain=parameter(1.0), drive=parameter(drives.get(p.name, p.neuron.drive))
+        )
+        for p in network.populations
+        if p.neuron is not None
+    }
+    return _with_neurons(dataclasses.replace(network, projections=tuple(projections)), neurons)
+
+
+def at_tick(network: Network, tick: int) -> Network:
+    """`network` with a drive per `tick` µs instead of per step; the step becomes the tick.
+
+    Only networks without decay keep their meaning. Raises Unsupported for others.
+    """
+    if leak := leaky(network):
+        raise Unsupported(leak[0], "its decay belongs to the time step, which cannot be changed afterwards")
+    ratio = tick / network.semantics.dt
+    neurons = {
+        p.name: dataclasses.replace(p.neuron, drive=parameter(p.neuron.drive * ratio))
+        for p in network.populations
+        if p.neuron is not None
+    }
+    semantics = dataclasses.replace(network.semantics, dt=tick)
+    return _with_neurons(dataclasses.replace(network, semantics=semantics), neurons)
+
+
+def integers(network: Network, widths: Widths | None = None) -> Quantised:
+    """`network` in whole numbers: one scale per population for its weights, drive, thresholds and states.
+
+    The scale is the largest at which all of them fit. Membranes are bounded below by the least state where nothing
+    bounds them. Expects what `folded` returns.
+    """
+    widths = widths or Widths()
+    neurons: dict[str, Neuron] = {}
+    rounding: list[Rounding] = []
+    projections = list(network.projections)
+    for population in network.populations:
+        if population.neuron is None:
+            continue
+        into = [k for k, p in enumerate(projections) if p.target == population.name]
+        weights = [_weights(projections[k].operators) for k in into]
+        scale = _scale(population.neuron, weights, widths)
+        neurons[population.name] = rounded = _rounded(population.neuron, scale, widths)
+        for k in into:
+            projections[k] = dataclasses.replace(
+                projections[k], operators=tuple(_round(o, scale) for o in projections[k].operators)
+            )
+        rounding.append(_report(population, weights, rounded, scale, widths))
+    whole = dataclasses.replace(network, projections=tuple(projections))
+    return Quantised(_with_neurons(whole, neurons), tuple(rounding))
+
+
+def _neuron(population: Population) -> Neuron:
+    if population.neuron is None:
+        raise Unsupported(population.name, "is an input, and a projection or a leak needs a neuron")
+    return population.neuron
+
+
+def _number(name: str, what: str, value: NDArray[Any]) -> float:
+    if value.ndim:
+        raise Unsupported(
+            name, f"its {what} differs from neuron to neuron; one number per layer can be folded"
+        )
+    return float(value)
+
+
+def _pure(projection: Projection) -> tuple[tuple[Operator, ...], float]:
+    """The operators without constant factors, and their product."""
+    factor = 1.0
+    operators: list[Operator] = []
+    for operator in projection.operators:
+        if isinstance(operator, Scale):
+            factor *= _number(f"{projection.source} → {projection.target}", "scale", operator.factor)
+            continue
+        if isinstance(operator, Pool) and operator.kind == "average":
+            factor /= prod(operator.kernel)
+            operator = dataclasses.replace(operator, kind="sum")
+        operators.append(operator)
+    return tuple(operators), factor
+
+
+def _times(operators: tuple[Operator, ...], factor: float) -> tuple[Operator, ...]:
+    """`operators` with a factor in the first weight, or a Scale where there is none."""
+    if factor == 1:
+        return operators
+    for k, operator in enumerate(operators):
+        if isinstance(operator, Dense | Conv):
+            scaled = dataclasses.replace(operator, weight=array(operator.weight * factor))
+            return (*operators[:k], scaled, *operators[k + 1 :])
+    return (*operators, Scale(array(np.asarray(factor))))
+
+
+def _weights(operators: Sequence[Operator]) -> Array:
+    """All weights of a chain, flat; the 1 of a chain without any."""
+    flat = [o.weight.ravel() for o in operators if isinstance(o, Dense | Conv)]
+    flat += [np.atleast_1d(o.factor).ravel() for o in operators if isinstance(o, Scale)]
+    return np.concatenate(flat) if flat else np.ones(1)
+
+
+def _fit(values: Array, bounds: tuple[int, int]) -> float:
+    """The largest factor at which `values` lie within `bounds`."""
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    return min(bounds[1] / high if high > 0 else inf, bounds[0] / low if low < 0 else inf)
+
+
+def _scale(neuron: Neuron, weights: Sequence[Array], widths: Widths) -> float:
+    states = [neuron.threshold, neuron.drive, neuron.v0, neuron.v_reset]
+    states += [] if neuron.v_min is None else [neuron.v_min]
+    fits = [_fit(w, widths.weights) for w in weights]
+    fits += [_fit(np.atleast_1d(s), widths.states) for s in states]
+    scale = min(fits, default=inf)
+    return scale if scale < inf else 1.0
+
+
+def _rounded(neuron: Neuron, scale: float, widths: Widths) -> Neuron:
+    """The neuron's numbers times `scale`, whole."""
+    low = widths.states[0]
+    floor = low if neuron.v_min is None else np.maximum(np.round(neuron.v_min * scale), low)
+    return dataclasses.replace(
+        neuron,
+        drive=parameter(np.round(neuron.drive * scale)),
+        v0=parameter(np.round(neuron.v0 * scale)),
+        v_reset=parameter(np.round(neuron.v_reset * scale)),
+        threshold=parameter(np.clip(_threshold(neuron, scale), 1, widths.states[1])),
+        v_min=parameter(floor),
+        fire=">=",
+    )
+
+
+_EPSILON: Final = 1e-9
+"""So that a threshold which is whole but for the last bit of its product stays that number."""
+
+
+def _threshold(neuron: Neuron, scale: float) -> Array:
+    """The whole threshold for `>=`: where the reset does not subtract it, the first number that fires."""
+    exact = neuron.threshold * scale
+    if neuron.reset == "soft":
+        return np.round(exact)
+    if neuron.fire == ">":
+        return np.floor(exact * (1 + _EPSILON)) + 1
+    return np.ceil(exact * (1 - _EPSILON))
+
+
+def _round(operator: Operator, scale: float) -> Operator:
+    if isinstance(operator, Dense | Conv):
+        return dataclasses.replace(operator, weight=array(np.round(operator.weight * scale)))
+    if isinstance(operator, Scale):
+        return Scale(array(np.round(operator.factor * scale)))
+    return operator
+
+
+def _report(
+    population: Population, weights: Sequence[Array], rounded: Neuron, scale: float, widths: Widths
+) -> Rounding:
+    neuron = _neuron(population)
+    exact = np.concatenate(weights) if weights else np.zeros(1)
+    whole = np.round(exact * scale)
+    error = whole / scale - exact
+    power = float(np.sqrt(np.mean(exact**2)))
+    largest = float(np.abs(whole).max())
+    return Rounding(
+        layer=population.name,
+        scale=scale,
+        weight_max=float(np.abs(error).max()),
+        weight_rms=float(np.sqrt(np.mean(error**2))) / power if power else 0.0,
+        threshold=_relative(neuron.threshold, rounded.threshold, scale),
+        drive=_relative(neuron.drive, rounded.drive, scale),
+        unused=widths.weight - 1 - (int(largest).bit_length() if largest else 0) if largest < 128 else 0,
+        warnings=tuple(_warnings(exact, whole, neuron, rounded, widths)),
+    )
+
+
+def _relative(exact: Parameter, whole: Parameter, scale: float) -> float:
+    """The largest error of `whole`, relative to the value; 0 for values that are 0."""
+    exact, whole = np.broadcast_arrays(exact, whole / scale)
+    some = exact != 0
+    return float(np.max(np.abs(whole[some] - exact[some]) / np.abs(exact[some]), initial=0.0))
+
+
+def _warnings(exact: Array, whole: Array, neuron: Neuron, rounded: Neuron, widths: Widths) -> list[str]:
+    found: list[str] = []
+    lost = int(np.count_nonzero(exact) - np.count_nonzero(whole))
+    if np.any(exact) and not np.any(whole):
+        found.append("silenced: every weight rounds to 0")
+    elif np.any(exact > 0) and not np.any(whole > 0) and not np.any(rounded.drive > 0):
+        found.append("silenced: every positive weight rounds to 0, so nothing can reach the threshold")
+    elif lost * 2 > np.count_nonzero(exact):
+        found.append(f"{lost} of {np.count_nonzero(exact)} weights round to 0")
+    if np.any(neuron.drive) and not np.any(rounded.drive):
+        found.append("its bias or leak rounds to 0; a slower clock makes it larger per tick")
+    high, top = float(rounded.threshold.max()), float(whole.max(initial=0))
+    if high + top > widths.states[1]:
+        found.append(f"saturates: threshold {high:g} and weight {top:g} together pass {widths.states[1]}")
+    over = int(np.count_nonzero(whole > 2 * rounded.threshold.min()))
+    if over and neuron.reset == "soft":
+        found.append(
+            f"{over} weight(s) exceed twice the threshold: what is left above it waits for the next event"
+        )
+    return found
