@@ -67,6 +67,36 @@ def info(
 
 
 @app.command()
+def deploy(
+    network: Annotated[str, typer.Argument(help="The network, a NIR file.")],
+    on: Annotated[str, typer.Option(help="The device's URI; `nrt devices` lists them.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say where it would go; needs no hardware.")
+    ] = False,
+    dt: Annotated[str | None, typer.Option(help="Length of a time step, such as 1ms.")] = None,
+    like: Annotated[str | None, typer.Option(help="Read the network as this framework means it.")] = None,
+    choose: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="One choice of semantics, such as reset=soft; may be repeated."),
+    ] = None,
+    encode: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One choice of input encoding, such as pool=2 or crop=10,0,32,32; may be repeated."
+        ),
+    ] = None,
+    tap: Annotated[list[str] | None, typer.Option(help="Watch this population too; may be repeated.")] = None,
+    json: Json = False,
+) -> None:
+    """Put a network on a device: what goes where, what rounding costs, or every limit that it exceeds."""
+    from nrt.cli.choices import Choices
+    from nrt.cli.deploy import deploy_network
+
+    choices = Choices(network, on, dt, like, tuple(choose or ()), tuple(encode or ()), tuple(tap or ()))
+    deploy_network(choices, dry_run=dry_run, json=json)
+
+
+@app.command()
 def run(
     network: Annotated[str, typer.Argument(help="The network, a NIR file.")],
     sources: Annotated[
@@ -93,7 +123,8 @@ def run(
     json: Json = False,
 ) -> None:
     """Stream recordings through a network and report spikes, latency and losses."""
-    from nrt.cli.run import Choices, expand, run_many, run_one
+    from nrt.cli.choices import Choices
+    from nrt.cli.run import expand, run_many, run_one
 
     choices = Choices(network, on, dt, like, tuple(choose or ()), tuple(encode or ()), tuple(tap or ()))
     found = expand(sources)

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from nrt.clock import now
-from nrt.device import Counters, Device, Placement
+from nrt.device import Counters, Device, Placement, watched
 from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.packet import EVENT, SPIKE, Packet, Records, events_from_array, join
@@ -59,14 +59,14 @@ class ClockedDevice(Device):
         self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
     ) -> Placement:
         await self._halt()
-        self._engine = await asyncio.to_thread(self._ready, network, _watched(network, taps, membranes))
+        self._engine = await asyncio.to_thread(self._ready, network, watched(network, taps, membranes))
         return self._placement(self._engine)
 
     async def plan(
         self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
     ) -> Placement:
         return self._placement(
-            await asyncio.to_thread(self._build, network, _watched(network, taps, membranes))
+            await asyncio.to_thread(self._build, network, watched(network, taps, membranes))
         )
 
     async def reset(self) -> None:
@@ -114,15 +114,6 @@ class ClockedDevice(Device):
         worker, self._worker = self._worker, None
         if worker is not None:
             await worker.close()
-
-
-def _watched(network: Network, taps: Sequence[str], membranes: Sequence[str]) -> tuple[str, ...]:
-    """The names that an engine returns records of. Raises ConfigError for one that there is not."""
-    known = [p.name for p in network.populations]
-    for name in (*taps, *membranes):
-        if name not in known:
-            raise ConfigError(f"no population '{name}' to watch; there is {', '.join(known)}")
-    return tuple(dict.fromkeys((*network.outputs, *taps, *(f"{name}.v" for name in membranes))))
 
 
 class Steps:
