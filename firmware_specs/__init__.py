@@ -1,0 +1,1 @@
+"""Device definitions, one TOML file per device; nrt.spec reads them."""
