@@ -8,6 +8,8 @@ from nrt import registry
 from nrt.errors import ConfigError, NotFound
 from nrt.registry import Uri
 from nrt.wire.base import Board, Wire
+from nrt.wire.faults import Faults
+from nrt.wire.faulty import FaultyWire
 from nrt.wire.memory import MemoryWire
 
 
@@ -18,12 +20,10 @@ def wire(uri: Uri, defaults: Mapping[str, int] | None = None) -> Wire:
     and each wire takes what it has a use for. `?faults=corrupt:1e-4,seed:3` makes any wire faulty (`Faults`).
     Raises ConfigError, NotFound.
     """
-    made = MemoryWire(board(uri), str(uri)) if uri.wire == "emu" else _line(uri, defaults or {})
+    made: Wire = MemoryWire(board(uri), str(uri)) if uri.wire == "emu" else _line(uri, defaults or {})
     if "faults" not in uri.options:
         return made
-    from nrt.wire.faulty import Faults, FaultyWire
-
-    return FaultyWire(made, *Faults.parse(uri.options["faults"]))
+    return FaultyWire(made, *Faults.parse(uri.options["faults"]), datagrams=uri.wire == "udp")
 
 
 def board(uri: Uri) -> Board:

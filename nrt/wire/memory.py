@@ -45,6 +45,7 @@ class MemoryWire:
             raise DeviceBusy(self._name, "this wire is open already")
         self._open = True
         self._waiting.clear()
+        self._room = asyncio.Event()
         self._room.set()
         self._board.connect()
 
