@@ -43,7 +43,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt_sim.gpu.layout import Layout
+from nrt_sim.gpu.layout import Layout, Route
 
 SILENT: Final = 1e-30
 """A state of smaller magnitude is zero, as in `nrt_sim.cpu.fire.dense`."""
@@ -152,6 +152,13 @@ class Ops(ABC):
     @abstractmethod
     def reset(self, recordings: Sequence[int] | None = None) -> None:
         """Membranes to v0, all else and the counts to zero: of those recordings, or of all."""
+
+    @abstractmethod
+    def sparse_below(self, route: Route) -> float:
+        """Share of the source's elements that are not zero below which the sparse way is faster here; 0 for never.
+
+        Measured on this kind of device; says where the figure comes from. Routes without a table are never asked.
+        """
 
     @abstractmethod
     def load(self, chunk: Chunk) -> None:

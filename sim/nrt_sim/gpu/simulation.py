@@ -1,0 +1,244 @@
+"""Simulation: a layout on a device, advancing one recording or many side by side, chunk by chunk.
+
+It cuts calls into chunks, chooses how each route is computed, and turns what comes back into records. What device it is
+on, it does not know: that is `Ops`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.device import Counters
+from nrt.errors import ConfigError
+from nrt.packet import EVENT, MEMBRANE, SPIKE, Records, join, words
+from nrt_sim.gpu.layout import Layout, Watch
+from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, Ops, Program, Project, Way
+
+Projections = Literal["measured", "sparse", "dense"]
+
+ROOM: Final = 64
+"""Steps of a chunk, unless what is watched needs the memory."""
+WATCHED: Final = 2**22
+"""Elements that all steps of a chunk may show."""
+REACH: Final = 1.5
+"""How far the density must be beyond the turning point before a route is computed the other way."""
+
+MakeOps = Callable[[Layout, int, int, int], Ops]
+"""Ops for a layout, a batch, a span and a room."""
+
+
+class Simulation:
+    """`run` advances every recording of the batch by the same number of steps.
+
+    span: steps that are computed layer by layer; 1 in networks with loops
+    projections: the way of routes that have two; "measured" chooses by how many elements were not zero
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        make: MakeOps,
+        batch: int = 1,
+        span: int = 1,
+        projections: Projections = "measured",
+    ) -> None:
+        self.layout, self.batch = layout, batch
+        self._span = 1 if layout.loops else span
+        self._room = room(layout, batch, self._span)
+        self._ops = make(layout, batch, self._span, self._room)
+        self._projections: Projections = projections
+        self._ways: dict[int, Way] = {}
+        self.reset()
+
+    def reset(self, recordings: Sequence[int] | None = None) -> None:
+        """The start of those recordings, or of all."""
+        self._ops.reset(recordings)
+        self._tally = self._ops.fetch().tally
+        some = list(range(self.batch)) if recordings is None else list(recordings)
+        if recordings is None or len(some) == self.batch:
+            self._steps = np.zeros(self.batch, np.int64)
+            self._ways = {route.index: self._first_way(route.index) for route in self.layout.routes}
+            self._program = program(self.layout, self._ways)
+        else:
+            self._steps[some] = 0
+
+    def run(
+        self,
+        inputs: Sequence[Records],
+        starts: Sequence[int],
+        steps: int,
+        active: Sequence[int] | None = None,
+    ) -> list[dict[str, Records]]:
+        """`Engine.run` for every recording: its records, where its steps start; all take the same number of steps.
+
+        active: recordings whose steps count; the others' state is lost
+        """
+        parts: list[list[dict[str, Records]]] = []
+        dt = self.layout.network.semantics.dt
+        edges = [_edges(records, start, steps, dt) for records, start in zip(inputs, starts, strict=True)]
+        some = range(self.batch) if active is None else active
+        for done in range(0, steps, self._room):
+            now = min(self._room, steps - done)
+            self._ops.load(_chunk(inputs, edges, done, now))
+            self._ops.run(self._program, now)
+            fetched = self._ops.fetch()
+            begins = [start + done * dt for start in starts]
+            parts.append(self._records(fetched, begins, now))
+            self._choose(fetched, now)
+            self._steps[list(some)] += now
+        return [_joined(self.layout, [part[b] for part in parts]) for b in range(self.batch)]
+
+    def counters(self, recording: int = 0) -> Counters:
+        """What was counted since that recording's reset."""
+        layout, tally = self.layout, self._tally
+        synops: dict[str, int] = {}
+        for route in layout.routes:
+            synops[route.name] = synops.get(route.name, 0) + int(tally.synops[route.index, recording])
+        events, outside, cropped = (int(tally.encoded[k, recording]) for k in range(3))
+        spikes = {
+            layer.name: int(tally.spikes[layer.index, recording])
+            for layer in layout.layers
+            if layer.neuron is not None and layer.neuron.fires
+        }
+        return Counters(int(self._steps[recording]), events, outside, cropped, spikes, synops)
+
+    @property
+    def ways(self) -> Mapping[str, Way]:
+        """How each route is computed at present, by its name."""
+        return {route.name: self._ways[route.index] for route in self.layout.routes}
+
+    def close(self) -> None:
+        self._ops.close()
+
+    def _first_way(self, route: int) -> Way:
+        chosen = self.layout.routes[route]
+        if chosen.table is None or self._projections == "dense":
+            return "dense"
+        if self._projections == "sparse":
+            return "sparse"
+        return self._ways.get(route, "dense")
+
+    def _choose(self, fetched: Fetched, steps: int) -> None:
+        """The way of each route in the next chunk, by the share of its source that was not zero in this one."""
+        before, self._tally = self._tally, fetched.tally
+        if self._projections != "measured":
+            return
+        fired = (self._tally.spikes - before.spikes).sum(1)
+        ways = dict(self._ways)
+        for route in self.layout.routes:
+            if route.table is None:
+                continue
+            density = fired[route.source] / (steps * self.batch * self.layout.layers[route.source].size)
+            turn = self._ops.sparse_below(route)
+            if density < turn / REACH:
+                ways[route.index] = "sparse"
+            elif density > turn * REACH:
+                ways[route.index] = "dense"
+        if ways != self._ways:
+            self._ways, self._program = ways, program(self.layout, ways)
+
+    def _records(self, fetched: Fetched, begins: Sequence[int], steps: int) -> list[dict[str, Records]]:
+        found: list[dict[str, Records]] = [{} for _ in range(self.batch)]
+        dt = self.layout.network.semantics.dt
+        for k, watch in enumerate(self.layout.watches):
+            spikes, membranes = fetched.spikes[k], fetched.membranes[k]
+            if spikes is not None:
+                made = self._spike_records(watch, spikes, begins, dt)
+            else:
+                assert membranes is not None
+                made = self._membrane_records(watch, membranes, begins, steps, dt)
+            for recording, records in zip(found, made, strict=True):
+                recording[watch.name] = records
+        return found
+
+    def _spike_records(
+        self, watch: Watch, rows: NDArray[np.int32], begins: Sequence[int], dt: int
+    ) -> list[Records]:
+        layer = self.layout.layers[watch.layer]
+        step, recording, place, value = (rows[:, k].astype(np.int64) for k in range(4))
+        n = layer.neuron_at[place].astype(np.int64)
+        key = (recording * self._room + step) * layer.size + n
+        if bool(np.any(key[1:] < key[:-1])):
+            order = np.argsort(key, kind="stable")
+            step, recording, n, value = step[order], recording[order], n[order], value[order]
+        records = np.empty(len(n), SPIKE)
+        records["t"] = np.asarray(begins, np.int64)[recording] + (step + 1) * dt - 1
+        records["n"], records["v"] = n, value
+        cuts = np.searchsorted(recording, np.arange(self.batch + 1)).tolist()
+        return [records[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+
+    def _membrane_records(
+        self, watch: Watch, values: NDArray[Any], begins: Sequence[int], steps: int, dt: int
+    ) -> list[Records]:
+        layer = self.layout.layers[watch.layer]
+        made: list[Records] = []
+        for recording, begin in enumerate(begins):
+            records = np.empty((steps, layer.size), MEMBRANE)
+            records["t"] = (begin + (np.arange(steps) + 1) * dt - 1)[:, None]
+            records["n"] = np.arange(layer.size)
+            records["v"][:, layer.neuron_at] = values[:, recording]
+            made.append(records.reshape(-1))
+        return made
+
+
+def program(layout: Layout, ways: Mapping[int, Way]) -> Program:
+    """One pass: the input, then layer by layer what arrives and what becomes of it, then what is watched."""
+    instructions: list[Encode | Project | Advance | Collect] = [Encode()]
+    for layer in layout.layers:
+        if layer.neuron is None:
+            continue
+        into = layout.into(layer.index)
+        instructions += [Project(route.index, ways[route.index], k == 0) for k, route in enumerate(into)]
+        instructions.append(Advance(layer.index, bool(into)))
+    instructions += [Collect(k) for k in range(len(layout.watches))]
+    return tuple(instructions)
+
+
+def room(layout: Layout, batch: int, span: int) -> int:
+    """Most steps of a chunk: fewer where much is watched; a whole number of passes."""
+    shown = batch * max((layout.layers[watch.layer].size for watch in layout.watches), default=1)
+    return max(1, min(ROOM, WATCHED // shown) // span) * span
+
+
+def _edges(records: Records, start: int, steps: int, dt: int) -> NDArray[np.int64]:
+    """Where each step's records begin, and the end. Raises ConfigError for records outside of the steps."""
+    if records.dtype not in (EVENT, SPIKE):
+        raise ConfigError("inputs are EVENT or SPIKE records")
+    edges = np.searchsorted(np.ascontiguousarray(records["t"]), start + dt * np.arange(steps + 1))
+    if len(records) and (edges[0] != 0 or edges[-1] != len(records)):
+        raise ConfigError(f"events lie outside of the {steps} steps from {start} µs on")
+    return edges.astype(np.int64)
+
+
+def _chunk(inputs: Sequence[Records], edges: Sequence[NDArray[np.int64]], done: int, now: int) -> Chunk:
+    """Steps [done, done + now) of every recording."""
+    bounds = np.empty((len(inputs), now + 1), np.int32)
+    parts: list[Records] = []
+    total = 0
+    for b, (records, edge) in enumerate(zip(inputs, edges, strict=True)):
+        some = edge[done : done + now + 1]
+        bounds[b] = some - some[0] + total
+        parts.append(records[some[0] : some[-1]])
+        total += len(parts[-1])
+    filled = [part for part in parts if len(part)]
+    kinds = {part.dtype == SPIKE for part in filled}
+    if len(kinds) > 1:
+        raise ConfigError("recordings of events and of spikes cannot run side by side")
+    together = filled[0] if len(filled) == 1 else join(filled) if filled else np.empty(0, EVENT)
+    if not together.flags.c_contiguous:
+        together = together.copy()
+    return Chunk(words(together), bounds, True in kinds)
+
+
+def _joined(layout: Layout, parts: Sequence[Mapping[str, Records]]) -> dict[str, Records]:
+    if len(parts) == 1:
+        return dict(parts[0])
+    kinds = {w.name: MEMBRANE if w.membrane else SPIKE for w in layout.watches}
+    return {
+        name: join([part[name] for part in parts]) if parts else np.empty(0, kind)
+        for name, kind in kinds.items()
+    }

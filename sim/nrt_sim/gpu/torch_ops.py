@@ -1,0 +1,205 @@
+"""TorchOps: a layout on any torch device, with torch operators alone. What `torch:cpu` runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nrt_sim.gpu.layout import Layout, RowTable, Route, Watch
+from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, Ops, Program, Project, Tally
+from nrt_sim.gpu.torch_cells import Cells
+from nrt_sim.gpu.torch_count import Counting
+from nrt_sim.gpu.torch_dense import Apply, dense_way
+from nrt_sim.gpu.torch_encode import Encoded, Encoder
+from nrt_sim.gpu.torch_past import Past
+from nrt_sim.gpu.torch_scatter import Scatter, Spikes, sparse_way
+
+
+class TorchOps(Ops):
+    """`Ops` with torch operators; see `nrt_sim.gpu.ops`."""
+
+    def __init__(
+        self, layout: Layout, batch: int, span: int, room: int, device: torch.device | None = None
+    ) -> None:
+        super().__init__(layout, batch, span, room)
+        self.device = device or torch.device("cpu")
+        self.dtype = torch.float64 if layout.dtype == np.float64 else torch.float32
+        with torch.inference_mode():
+            self._build()
+
+    def _build(self) -> None:
+        layout, batch, device, dtype = self.layout, self.batch, self.device, self.dtype
+        self._encoder = Encoder(layout, batch, device, dtype)
+        self._cells = {
+            layer.index: Cells(layer, batch, device, dtype)
+            for layer in layout.layers
+            if layer.neuron is not None
+        }
+        self._past = [
+            Past(layer.size, layer.depth, batch, self.span, device, dtype) for layer in layout.layers
+        ]
+        self._current: list[Tensor | None] = [None] * len(layout.layers)
+        self._counting = [Counting(layer, layout, batch, device) for layer in layout.layers]
+        self._dense: dict[int, Apply] = {}
+        self._sparse: dict[int, Scatter] = {}
+        self._chunk: Encoded | None = None
+        self._step = 0
+        self._spikes: dict[tuple[int, int], Spikes] = {}
+        self._seen: list[list[Tensor]] = [[] for _ in layout.watches]
+        self._traced = {w.layer for w in layout.watches if w.membrane}
+        self._traces: dict[int, list[Tensor]] = {}
+
+    def reset(self, recordings: Sequence[int] | None = None) -> None:
+        some = list(range(self.batch)) if recordings is None else list(recordings)
+        with torch.inference_mode():
+            for cells in self._cells.values():
+                cells.reset(some)
+            for past in self._past:
+                past.reset(some)
+            for counting in self._counting:
+                counting.reset(some)
+            self._encoder.reset(some)
+
+    def sparse_below(self, route: Route) -> float:
+        """Measured on one core with AVX-512; see `docs/gpu.md`."""
+        return 0.02 if isinstance(route.table, RowTable) else 0.002
+
+    def load(self, chunk: Chunk) -> None:
+        with torch.inference_mode():
+            self._chunk = self._encoder.load(chunk)
+        self._step = 0
+        self._seen = [[] for _ in self.layout.watches]
+
+    def run(self, program: Program, steps: int) -> None:
+        with torch.inference_mode():
+            while steps > 0:
+                now = min(steps, self.span)
+                self._pass(program, now)
+                steps -= now
+
+    def _pass(self, program: Program, steps: int) -> None:
+        self._spikes.clear()
+        self._traces.clear()
+        for past in self._past:
+            past.begin(steps)
+        for what in program:
+            match what:
+                case Encode():
+                    self._encode(steps)
+                case Project():
+                    self._project(what)
+                case Advance():
+                    self._advance(what, steps)
+                case Collect():
+                    self._collect(self.layout.watches[what.watch], self._seen[what.watch])
+        self._step += steps
+
+    def _encode(self, steps: int) -> None:
+        assert self._chunk is not None
+        plane = self._chunk.planes[self._step : self._step + steps]
+        k = self.layout.input
+        self._past[k].put(plane)
+        self._counting[k].add(plane)
+
+    def _project(self, what: Project) -> None:
+        route = self.layout.routes[what.route]
+        target = self.layout.layers[route.target]
+        source = self._past[route.source].get(route.delay)
+        planes = source.view(-1, source.shape[2])
+        shape = (*source.shape[:2], target.size)
+        current = self._current[route.target]
+        if what.way == "dense":
+            if route.index not in self._dense:
+                self._dense[route.index] = dense_way(self.layout, route, self.device, self.dtype)
+            made = self._dense[route.index](planes)
+            if what.first or current is None:
+                self._current[route.target] = _own(made, planes).view(shape)
+            else:
+                current += made.view(shape)
+            return
+        if what.first or current is None:
+            current = torch.zeros(shape, dtype=self.dtype, device=self.device)
+            self._current[route.target] = current
+        if route.index not in self._sparse:
+            self._sparse[route.index] = sparse_way(self.layout, route, self.device, self.dtype)
+        self._sparse[route.index](
+            self._listed(route.source, route.delay, planes), current.view(-1, target.size)
+        )
+
+    def _listed(self, layer: int, delay: int, planes: Tensor) -> Spikes:
+        """What a layer put out, as a list; made once in a pass."""
+        key = (layer, delay)
+        if key not in self._spikes:
+            self._spikes[key] = Spikes.of(planes, self.layout.layers[layer].unit)
+        return self._spikes[key]
+
+    def _advance(self, what: Advance, steps: int) -> None:
+        k = what.layer
+        cells, current = self._cells[k], self._current[k]
+        output = torch.empty_like(self._past[k].get(0)) if self._past[k].depth else self._past[k].get(0)
+        trace: list[Tensor] = []
+        for t in range(steps):
+            cells.advance(current[t] if what.fed and current is not None else None, output[t])
+            if k in self._traced:
+                trace.append(cells.v.clone())
+        if trace:
+            self._traces[k] = trace
+        if self._past[k].depth:
+            self._past[k].put(output)
+        self._counting[k].add(output)
+
+    def _collect(self, watch: Watch, seen: list[Tensor]) -> None:
+        if watch.membrane:
+            seen += self._traces[watch.layer]
+            return
+        output = self._past[watch.layer].get(0)
+        at = output.nonzero()
+        values = output[at[:, 0], at[:, 1], at[:, 2]]
+        at[:, 0] += self._step
+        # clamped in float64, where 2^31 - 1 is a number
+        payload = values.to(torch.float64).clamp_(-(2.0**31), 2.0**31 - 1).to(torch.int64)
+        seen.append(torch.cat([at, payload[:, None]], 1).to(torch.int32))
+
+    def fetch(self) -> Fetched:
+        spikes: list[NDArray[np.int32] | None] = []
+        membranes: list[NDArray[Any] | None] = []
+        for watch, seen, layer in zip(self.layout.watches, self._seen, self._sizes(), strict=True):
+            if watch.membrane:
+                empty = torch.empty((0, self.batch, layer), dtype=self.dtype)
+                membranes.append((torch.stack(seen) if seen else empty).cpu().numpy())
+                spikes.append(None)
+            else:
+                rows = torch.cat(seen) if seen else torch.empty((0, 4), dtype=torch.int32)
+                spikes.append(rows.cpu().numpy())
+                membranes.append(None)
+        self._seen = [[] for _ in self.layout.watches]
+        return Fetched(tuple(spikes), tuple(membranes), self._tally())
+
+    def _sizes(self) -> list[int]:
+        return [self.layout.layers[watch.layer].size for watch in self.layout.watches]
+
+    def _tally(self) -> Tally:
+        layout = self.layout
+        synops = np.zeros((len(layout.routes), self.batch), np.int64)
+        for route in layout.routes:
+            synops[route.index] = self._counting[route.source].synops(route)
+        spikes = np.stack([counting.spikes() for counting in self._counting])
+        return Tally(self._encoder.counts(), spikes, synops)
+
+    def close(self) -> None:
+        self._cells.clear()
+        self._dense.clear()
+        self._sparse.clear()
+        self._past, self._counting, self._current = [], [], []
+        self._chunk = None
+        self._seen = []
+
+
+def _own(made: Tensor, planes: Tensor) -> Tensor:
+    """`made`, copied where a route without operators passed its input through."""
+    return made.clone() if made.data_ptr() == planes.data_ptr() else made
