@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 from nrt.jit import inline, jit
 
+Int = int | np.int64
+
 SPIKE: Final = 0
 LEAK: Final = 1
 LEAK_ALL: Final = 2
@@ -70,10 +72,12 @@ class Registers(NamedTuple):
 class Buffers(NamedTuple):
     """What a call works with: the scheduler, `s` by the places above, and room for output events.
 
+    queue, queued: addresses and weights in the scheduler
     cause: for every output event the input that came last before it; marks: scratch, one per neuron
     """
 
-    fifo: NDArray[np.uint16]
+    queue: NDArray[np.uint8]
+    queued: NDArray[np.int8]
     s: NDArray[np.int64]
     out: NDArray[np.uint8]
     cause: NDArray[np.int64]
@@ -81,51 +85,52 @@ class Buffers(NamedTuple):
 
 
 @inline
-def _push(b: Buffers, entry: int) -> None:
-    if b.s[COUNT] == len(b.fifo):
+def _push(b: Buffers, address: Int, weight: Int) -> None:
+    if b.s[COUNT] == len(b.queue):
         b.s[OVERFLOWS] += 1
     else:
-        b.fifo[(b.s[READ] + b.s[COUNT]) % len(b.fifo)] = entry
+        at = (b.s[READ] + b.s[COUNT]) % len(b.queue)
+        b.queue[at], b.queued[at] = address, weight
         b.s[COUNT] += 1
 
 
 @inline
-def _emit(b: Buffers, address: int, cause: int) -> None:
+def _emit(b: Buffers, address: Int, cause: Int) -> None:
     b.out[b.s[OUT]] = address
     b.cause[b.s[OUT]] = cause
     b.s[OUT] += 1
 
 
 @jit
-def _spikes(first: int, last: int, cause: int, r: Registers, b: Buffers) -> None:
+def _spikes(first: Int, last: Int, cause: Int, r: Registers, b: Buffers) -> None:
     """Sends the spikes that an update of the neurons first … last left in `marks`."""
     for n in range(first, last + 1):
         if b.marks[n]:
             if not r.from_controller:
                 _emit(b, n, cause)
             if not r.open_loop:
-                _push(b, n)
+                _push(b, n, 0)
 
 
 @inline
-def _settle(cells: Neurons, n: int, x: np.int32, b: Buffers) -> np.int32:
+def _settle(cells: Neurons, n: Int, x: np.int32, b: Buffers) -> np.int32:
     """Stores the new state x of neuron n, or 0 if it fires; returns whether it sends a spike."""
-    fired = np.int32((x >= 0) & (x >= cells.threshold[n]))
+    fired = np.int32(x >= 0 and x >= cells.threshold[n])
     cells.state[n] = x * (np.int32(1) - fired)
-    sent = fired & cells.enabled[n]
+    sent: np.int32 = fired & cells.enabled[n]
     b.marks[n] = sent
     return sent
 
 
 @inline
-def _integrated(cells: Neurons, n: int, weight: np.int32) -> np.int32:
+def _integrated(cells: Neurons, n: Int, weight: np.int32) -> np.int32:
     """The state after a synaptic event: signed, saturating."""
     x = np.int32(cells.state[n] + weight)
     return min(max(x, np.int32(cells.low)), np.int32(cells.high))
 
 
 @inline
-def _leaked(cells: Neurons, n: int) -> np.int32:
+def _leaked(cells: Neurons, n: Int) -> np.int32:
     """The state after a time reference event: towards 0, not past it."""
     state, leak = cells.state[n], cells.leak[n]
     down = max(np.int32(state - leak), np.int32(0))
@@ -135,7 +140,7 @@ def _leaked(cells: Neurons, n: int) -> np.int32:
 
 @jit
 def _pass(
-    source: int, cause: int, cells: Neurons, weights: NDArray[np.int8], r: Registers, b: Buffers
+    source: Int, cause: Int, cells: Neurons, weights: NDArray[np.int8], r: Registers, b: Buffers
 ) -> None:
     """A spike of `source` at every active neuron. weights: [source, target]"""
     row = weights[source]
@@ -150,7 +155,7 @@ def _pass(
 
 
 @jit
-def _leak(first: int, last: int, cause: int, cells: Neurons, r: Registers, b: Buffers) -> None:
+def _leak(first: Int, last: Int, cause: Int, cells: Neurons, r: Registers, b: Buffers) -> None:
     """A time reference event of the neurons first … last."""
     b.s[LAST], b.s[BEFORE] = last, cells.state[last]
     sent = np.int32(0)
@@ -162,7 +167,7 @@ def _leak(first: int, last: int, cause: int, cells: Neurons, r: Registers, b: Bu
 
 
 @jit
-def _virtual(n: int, weight: int, cause: int, cells: Neurons, r: Registers, b: Buffers) -> None:
+def _virtual(n: Int, weight: Int, cause: Int, cells: Neurons, r: Registers, b: Buffers) -> None:
     b.s[LAST], b.s[BEFORE] = n, cells.state[n]
     if _settle(cells, n, _integrated(cells, n, np.int32(weight)), b):
         _spikes(n, n, cause, r, b)
@@ -171,13 +176,12 @@ def _virtual(n: int, weight: int, cause: int, cells: Neurons, r: Registers, b: B
 
 @jit
 def _pop(
-    cause: int, cells: Neurons, weights: NDArray[np.int8], r: Registers, costs: NDArray[np.int64], b: Buffers
+    cause: Int, cells: Neurons, weights: NDArray[np.int8], r: Registers, costs: NDArray[np.int64], b: Buffers
 ) -> None:
     """Works on the scheduler's oldest word, then takes it out."""
-    entry = np.int64(b.fifo[b.s[READ]])
-    address, weight = entry & 0xFF, entry >> 8
+    address, weight = np.int64(b.queue[b.s[READ]]), np.int64(b.queued[b.s[READ]])
     if weight:
-        _virtual(address, weight - 16 if weight > 7 else weight, cause, cells, r, b)
+        _virtual(address, weight, cause, cells, r, b)
         spent = costs[VIRTUAL]
     else:
         _pass(address, cause, cells, weights, r, b)
@@ -186,7 +190,7 @@ def _pop(
             _emit(b, address, cause)
     b.s[CYCLES] += spent
     b.s[LEFT] -= spent
-    b.s[READ] = (b.s[READ] + 1) % len(b.fifo)
+    b.s[READ] = (b.s[READ] + 1) % len(b.queue)
     b.s[COUNT] -= 1
 
 
@@ -194,7 +198,7 @@ def _pop(
 def run(
     kinds: NDArray[np.uint8],
     addresses: NDArray[np.uint8],
-    strengths: NDArray[np.uint8],
+    strengths: NDArray[np.int8],
     gap: int,
     cells: Neurons,
     weights: NDArray[np.int8],
@@ -205,7 +209,7 @@ def run(
 ) -> bool:
     """Takes the inputs from s[NEXT] on; after each the chip works for `gap` cycles, or until it is idle.
 
-    strengths: the weight nibble of virtual events; costs: cycles of the work itself per kind, without the push
+    strengths: the weights of virtual events, 0 for others; costs: cycles of the work itself per kind, without the push
 
     Returns False where the output has to be emptied first (call again with s[OUT] = 0), True when all is done.
     The controller takes an input before it pops, except while the scheduler is full.
@@ -213,7 +217,7 @@ def run(
     s = b.s
     room = len(b.out) - len(b.marks) - 1  # what one event can send at most
     while True:
-        while s[COUNT] > 0 and (s[LEFT] > 0 or s[COUNT] == len(b.fifo)):
+        while s[COUNT] > 0 and (s[LEFT] > 0 or s[COUNT] == len(b.queue)):
             if s[OUT] > room:
                 return False
             _pop(s[NEXT] - 1, cells, weights, r, costs, b)
@@ -230,7 +234,7 @@ def run(
             _leak(address, address, k, cells, r, b)
             s[CYCLES] += costs[kind]
         else:
-            _push(b, np.int64(strengths[k]) << 8 | address)
+            _push(b, address, np.int64(strengths[k]))
             s[CYCLES] += push_cost
         s[NEXT] = k + 1
         s[LEFT] = gap
@@ -238,26 +242,14 @@ def run(
 
 @jit
 def write_bytes(
-    memory: NDArray[np.uint32],
-    words: NDArray[np.int64],
-    places: NDArray[np.int64],
-    masks: NDArray[np.int64],
-    values: NDArray[np.int64],
+    memory: NDArray[np.uint8], at: NDArray[np.int64], keep: NDArray[np.int64], values: NDArray[np.int64]
 ) -> None:
-    """Byte writes to a memory, in order; a mask bit of 1 keeps the old bit.
-
-    A word has four bytes; an address beyond them writes nothing.
-    """
-    for k in range(len(words)):
-        if places[k] < 4:
-            word, shift = np.int64(memory[words[k]]), 8 * places[k]
-            old = (word >> shift) & 0xFF
-            new = (values[k] & ~masks[k] & 0xFF) | (old & masks[k])
-            memory[words[k]] = (word & ~(0xFF << shift)) | (new << shift)
+    """Writes to the bytes of a memory, in order; where a bit of `keep` is 1 the old bit stays."""
+    for k in range(len(at)):
+        memory[at[k]] = (values[k] & ~keep[k]) | (np.int64(memory[at[k]]) & keep[k])
 
 
 @jit
-def push_spikes(addresses: NDArray[np.int64], b: Buffers) -> None:
-    """Spikes that enter the scheduler without a pass: those of neurons that are being programmed."""
-    for n in addresses:
-        _push(b, n)
+def push_spike(address: Int, b: Buffers) -> None:
+    """A spike that enters the scheduler without a pass: that of a neuron being programmed."""
+    _push(b, address, 0)
