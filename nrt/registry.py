@@ -93,7 +93,9 @@ WIRES: Final[Mapping[str, Entry]] = {
 }
 """What a URI's +wire names; a device lists those that it speaks over in its class attribute `wires`."""
 
-BOARDS: Final[Mapping[str, Entry]] = {}
+BOARDS: Final[Mapping[str, Entry]] = {
+    "speck": Entry("nrt_sim.chips.speck.double:samna", "a Speck2f kit behind the calls of samna"),
+}
 """Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""
 
 
