@@ -53,7 +53,11 @@ def _body(builder: Any, arguments: list[Any]) -> Any:
     new = fma(builder, builder.fsub(old, target), kept, target)
     fall = builder.fmul(_load(builder, leak_at, i), span)
     fall = builder.fmul(fall, fma(builder, leak_light, light, constant(light, 1)))
-    memory = builder.fsub(_load(builder, memory_at, i), fall)
+    held = _load(builder, memory_at, i)
+    reset = builder.fcmp_unordered(
+        "uno", held, held
+    )  # its NaN holds a number, which arithmetic need not keep
+    memory = builder.select(reset, held, builder.fsub(held, fall))
     change = builder.fsub(new, memory)
     _store(builder, old, before_at, j)
     _store(builder, new, v_at, i)

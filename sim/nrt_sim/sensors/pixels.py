@@ -10,8 +10,8 @@ to that at its end: crossings, ends of refractory periods and noise events of on
 however many there are. A crossing's time is the whole µs in which it falls.
 
 All state is in float32 columns. Blocks of pixels are advanced and tested together (`block`); only pixels that cross,
-that are in reset or that have a noise event are looked at one by one. A pixel in reset has the memorised value NaN,
-which fails the test for "nothing happens".
+that are in reset or that have a noise event are looked at one by one. A pixel in reset has a memorised value that is
+NaN, which fails the test for "nothing happens"; the µs until its reset ends stand in the NaN's own bits.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from nrt_sim.sensors.noise import Floats
 CHUNK: Final = 4096
 """Pixels advanced before the ones that fired are looked at: their state is still in the second-level cache."""
 NOBODY: Final = 1 << 62
+RESET: Final = 0x7FC00000
+"""The bits of a NaN with nothing in its low 22: a memorised value of RESET + k means k µs more in reset."""
 
 Ints = NDArray[np.int64]
 Addresses = tuple[int, int, int, int, int]
@@ -50,10 +52,9 @@ class Columns(NamedTuple):
     """State and fixed pattern of every pixel, float32 unless said; padded to whole chunks.
 
     v:         low-passed logarithm of the light
-    memory:    what the pixel memorised; NaN while it is held in reset
+    memory:    what the pixel memorised; RESET and the µs that are left while it is held in reset
     on, off:   thresholds
     leak:      by how much the memorised value falls per µs in dim light
-    ready:     int64, µs at which the reset ends, where memory is NaN
     """
 
     v: Floats
@@ -61,16 +62,14 @@ class Columns(NamedTuple):
     on: Floats
     off: Floats
     leak: Floats
-    ready: NDArray[np.int64]
 
 
 class Step(NamedTuple):
     """One step's constants, in the units of Parameters.
 
-    start, span: µs · rate: 2π·bandwidth·span · leak_light: per lux · width: pixels per row
+    span: µs · rate: 2π·bandwidth·span · leak_light: per lux · width: pixels per row
     """
 
-    start: int
     span: int
     dark: np.float32
     rate: np.float32
@@ -185,22 +184,22 @@ def _follow(
     pixels fire once at most: for them everything is computed and the right one chosen, since nobody can predict
     which branch they would take; only others enter the loop. Stops before a pixel whose events may not fit.
     """
-    v, memory, ready = c.v, c.memory, c.ready
+    v, memory = c.v, c.memory
+    bits = memory.view(np.int32)
     ons, offs, leaks = c.on, c.off, c.leak
-    start, span, refractory = step.start, np.float64(step.span), np.float64(step.refractory)
+    span, refractory, later = np.float64(step.span), np.float64(step.refractory), RESET - step.span
     per_us, width, leak_light = 1.0 / span, step.width, np.float64(step.leak_light)
     marked = noise[used] >> 23
-    nan = np.float32(np.nan)
     room = len(events) - 1
     while k < count and n < room:
         at = np.uint64(places[np.uint64(k)])  # indices without a sign need no test for negative ones
         i = np.uint64(begin) + at
-        new, held, was_ready = v[i], memory[i], ready[i]
+        new, held, left = v[i], memory[i], bits[i] - RESET
         rise = np.float64(new) - np.float64(before[at])
         slope = rise * per_us + np.float64(leaks[i]) * (1.0 + leak_light * np.float64(light[i]))
         on, off = np.float64(ons[i]), -np.float64(offs[i])
         free = held == held
-        u, d = np.float64(was_ready - start), np.float64(new) - np.float64(held) - slope * span
+        u, d = np.float64(left), np.float64(new) - np.float64(held) - slope * span
         u, d = np.float64(0.0) if free else u, d if free else np.float64(0.0)
         y = (np.int64(i) * inverse) >> 40
         place = y << 16 | (np.int64(i) - y * width)
@@ -221,8 +220,9 @@ def _follow(
                 then = when + refractory
                 more = (then + wait < span) & (n < room)
             rest = new - np.float32((0.0 if fires else d) + slope * (span - then))
-            memory[i] = rest if then < span else nan
-            ready[i] = start + np.int64(np.ceil(then))
+            bits[i] = (
+                np.float32(rest).view(np.int32) if then < span else np.int32(later + np.int64(np.ceil(then)))
+            )
             k += 1
             continue
         m, next_noise = n, used
@@ -245,8 +245,8 @@ def _follow(
             events[m] = np.int64(when) << 33 | np.int64(rises) << 32 | place
             m += 1
             u, d = when + refractory, np.float64(0.0)
-        memory[i] = new - np.float32(d + slope * (span - u)) if u < span else nan
-        ready[i] = start + np.int64(np.ceil(u))
+        rest = new - np.float32(d + slope * (span - u))
+        bits[i] = np.float32(rest).view(np.int32) if u < span else np.int32(later + np.int64(np.ceil(u)))
         while noise[next_noise] >> 23 == np.int64(i):
             next_noise += 1
         used, n = next_noise, m

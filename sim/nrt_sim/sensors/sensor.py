@@ -141,7 +141,6 @@ class Sensor:
         """Fills `_events`, by pixel; returns how many."""
         p = self.parameters
         step = pixels.Step(
-            start,
             span,
             np.float32(p.dark),
             np.float32(min(2e-6 * math.pi * p.bandwidth * span, 1e9)),
@@ -195,7 +194,7 @@ def _columns(p: Parameters, count: int, streams: noise.Keys) -> tuple[pixels.Col
         count, (p.on, p.off, p.mismatch, 1e-6 * p.leak, p.leak_mismatch), streams, on, off, leak, phase
     )
     v, memory = pixels.column(size, 3), pixels.column(size, 4)
-    return pixels.Columns(v, memory, on, off, leak, np.zeros(size, np.int64)), phase
+    return pixels.Columns(v, memory, on, off, leak), phase
 
 
 @jit
