@@ -79,6 +79,18 @@ def deltas(events: Words) -> Times:
     return out
 
 
+def timed(events: Words, times: Times) -> Batch:
+    """The words as one batch of session index 0, each at its time; at most `LONGEST_DELTA` µs may lie between two."""
+    steps = np.diff(times, prepend=times[0])
+    out = events.copy()
+    kinds = KINDS.classify(events)
+    for kind, word in ((EVENT, _EVENT), (MARK, _MARK)):
+        at = kinds == kind
+        fields = word.unpack(events[at]) | {"delta": steps[at]}
+        out[at] = word.pack(**fields)
+    return Batch(int(times[0]), 0, out)
+
+
 def addresses(events: Words) -> NDArray[np.uint16]:
     """Addresses of words that are all events."""
     return _EVENT.unpack(events)["address"].astype(np.uint16)
