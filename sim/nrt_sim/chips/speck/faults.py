@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nrt.errors import ConfigError
@@ -27,16 +27,23 @@ class Faults:
     @classmethod
     def parse(cls, text: str) -> Faults:
         """Reads "busy,unplug:1000" and the like. Raises ConfigError."""
-        made: dict[str, int | bool] = {}
+        made = cls()
         for part in filter(None, (p.strip() for p in text.split(","))):
             name, _, number = part.partition(":")
-            if name in ("unplug", "stall") and number.isdecimal():
-                made[name] = int(number)
-            elif name in ("busy", "absent", "overload") and not number:
-                made[name] = True
-            else:
-                raise ConfigError(f"fault '{part}' of the emulated Speck board; there is {_KNOWN}")
-        return cls(**made)
+            match name:
+                case "unplug" if number.isdecimal():
+                    made = replace(made, unplug=int(number))
+                case "stall" if number.isdecimal():
+                    made = replace(made, stall=int(number))
+                case "busy" if not number:
+                    made = replace(made, busy=True)
+                case "absent" if not number:
+                    made = replace(made, absent=True)
+                case "overload" if not number:
+                    made = replace(made, overload=True)
+                case _:
+                    raise ConfigError(f"fault '{part}' of the emulated Speck board; there is {_KNOWN}")
+        return made
 
     def unplugged(self, seen: int) -> bool:
         """Whether the cable is off after `seen` input events."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.jit import inline, jit
+from nrt.jit import bare, inline
 from nrt_sim.chips.speck.columns import (
     BALANCER,
     BIASES,
@@ -91,7 +91,7 @@ def put(out: I64, used: int, when: int, what: int, layer: int, x: int, y: int, f
     return used + 1
 
 
-@jit
+@bare
 def push(
     core: I64, state: I64, link: I64, board: I64, ring: I64, k: int, when: int, x: int, y: int, f: int
 ) -> None:
@@ -110,7 +110,7 @@ def push(
     board[WAITING] += 1
 
 
-@jit
+@bare
 def fire(
     core: I64, state: I64, link: I64, board: I64, ring: I64, out: I64, used: int,
     c: int, when: int, x: int, y: int, f: int,
@@ -132,7 +132,7 @@ def fire(
     return used
 
 
-@jit
+@bare
 def convolve(
     core: I64, state: I64, link: I64, board: I64, ring: I64, out: I64, used: int,
     weights: I8, neurons: I16, c: int, begin: int, x: int, y: int, f: int,
@@ -144,7 +144,7 @@ def convolve(
         return used
     state[c, EVENTS] += 1
     state[c, STILL] = 0
-    kernel, channels, high, low = row[KERNEL], row[OUT_F], row[HIGH], row[LOW]
+    kernel, channels, high, low = row[KERNEL], row[OUT_F], np.int32(row[HIGH]), np.int32(row[LOW])
     sx, sy, px, py = row[STRIDE_X], row[STRIDE_Y], x + row[PAD_X], y + row[PAD_Y]
     synop, to_zero = row[SYNOP], row[TO_ZERO]
     y0, y1 = max(0, -((kernel - 1 - py) // sy)), min(row[OUT_Y] - 1, py // sy)
@@ -156,8 +156,8 @@ def convolve(
             v = row[NEURONS] + (oy * row[OUT_X] + ox) * channels
             top = np.int32(-32768)
             for k in range(channels):
-                value = np.int32(neurons[v + k]) + np.int32(weights[w + k])
-                value = min(max(value, np.int32(low)), np.int32(_TOP))
+                value = np.int32(neurons[v + k] + weights[w + k])  # casts keep the loop at 32 bits
+                value = min(max(value, low), np.int32(_TOP))
                 neurons[v + k] = np.int16(value)
                 top = max(top, value)
             if top >= high:
@@ -172,7 +172,7 @@ def convolve(
     return used
 
 
-@jit
+@bare
 def leak(
     core: I64, state: I64, link: I64, board: I64, ring: I64, out: I64, used: int,
     neurons: I16, biases: I16, c: int, begin: int,

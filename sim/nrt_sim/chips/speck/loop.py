@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.jit import inline, jit
+from nrt.jit import bare, inline
 from nrt_sim.chips.speck.columns import (
     CUT_AWAY,
     CUT_X,
@@ -77,7 +77,7 @@ def tick_of(core: I64, state: I64, c: int) -> int:
     return NEVER if not core[c, LEAK] or state[c, STILL] else int(state[c, TICK])
 
 
-@jit
+@bare
 def catch_up(core: I64, state: I64, board: I64, c: int, when: int) -> None:
     """Passes over the ticks before `when` that changed nothing, counting them."""
     if core[c, LEAK] and state[c, STILL] and board[PERIOD] > 0 and state[c, TICK] < when:
@@ -96,7 +96,7 @@ def after_tick(core: I64, state: I64, board: I64, c: int) -> None:
         state[c, TICK] += board[PERIOD]
 
 
-@jit
+@bare
 def pixel(
     core: I64, state: I64, link: I64, board: I64, ring: I64, out: I64, used: int,
     dvs: I64, dead: I8, when: int, x: int, y: int, p: int,
@@ -130,7 +130,7 @@ def pixel(
     return used
 
 
-@jit
+@bare
 def access(
     core: I64, state: I64, board: I64, out: I64, used: int, neurons: I16, reader: I32, alias: I32,
     words: I64, event: I64, when: int,
@@ -139,7 +139,7 @@ def access(
     c, address = event[LAYER], event[X]
     at = reader[words[c] + address]
     if event[WHAT] == READ:
-        value = neurons[at] if at >= 0 else 0
+        value = int(neurons[at]) if at >= 0 else 0
         return int(put(out, used, when, NEURON, c, address, value, 0))
     catch_up(core, state, board, c, when)
     state[c, STILL] = 0
@@ -159,7 +159,7 @@ def host_blocked(link: I64, core: I64, board: I64, event: I64) -> bool:
     return False
 
 
-@jit
+@bare
 def advance(
     until: int, horizon: int, queue: I64, core: I64, state: I64, link: I64, board: I64, ring: I64, into: I64,
     out: I64, reserve: int, weights: I8, neurons: I16, biases: I16, dvs: I64, dead: I8, reader: I32, alias: I32,

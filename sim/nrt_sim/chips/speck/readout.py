@@ -8,7 +8,7 @@ averaged (rounded down: an assumption) and the class of the largest average, the
 
 from __future__ import annotations
 
-from nrt.jit import jit
+from nrt.jit import bare
 from nrt_sim.chips.speck.columns import (
     EVENTS,
     MONITOR,
@@ -33,7 +33,7 @@ SLOT = 1
 """counts[0]: sums over the window; counts[SLOT + k]: the counts of slot k of the ring of ticks."""
 
 
-@jit
+@bare
 def count(state: I64, counts: I64, x: int, y: int, f: int) -> None:
     """A spike that arrives at the readout block."""
     state[READOUT, STILL] = 0
@@ -45,7 +45,7 @@ def count(state: I64, counts: I64, x: int, y: int, f: int) -> None:
     counts[counts.shape[0] - 1, klass] += 1
 
 
-@jit
+@bare
 def tick_readout(core: I64, state: I64, board: I64, out: I64, used: int, counts: I64, when: int) -> int:
     """One tick: the averages, and what is read out of them. Returns how many rows of `out` are used."""
     state[READOUT, TICKS] += 1
