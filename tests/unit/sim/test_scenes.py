@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nrt.errors import ConfigError, MissingDependency, NotFound
+from nrt.errors import ConfigError, DeviceLost, MissingDependency, NotFound
 from nrt_sim.scenes import (
     Circle,
     Disc,
@@ -29,6 +29,7 @@ from nrt_sim.scenes import (
     texture,
 )
 from nrt_sim.scenes.catalogue import SCENES, View, make
+from nrt_sim.scenes.pictures import Webcam
 
 SHAPE = (40, 60)
 FILES = {"image", "video", "webcam"}
@@ -264,3 +265,22 @@ def test_a_video_is_interpolated_between_its_pictures_and_starts_again(tmp_path:
 def test_a_webcam_that_is_not_there_is_named() -> None:
     with pytest.raises((NotFound, MissingDependency), match="/dev/none"):
         make("webcam", View(SHAPE, file="/dev/none"))
+
+
+def test_a_webcam_that_disappears_is_said_to_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of three raw pictures stands for the camera: it ends, as a device file does when its plug is pulled."""
+    av = pytest.importorskip("av")
+    device = tmp_path / "video0"
+    pictures = [b"FRAME\n" + bytes([40 * k + 40]) * (16 * 12 * 3 // 2) for k in range(3)]
+    device.write_bytes(b"YUV4MPEG2 W16 H12 F30:1 Ip A1:1 C420jpeg\n" + b"".join(pictures))
+    opened = av.open
+    monkeypatch.setattr(av, "open", lambda path, format: opened(path, format="yuv4mpegpipe"))
+    camera = Webcam(str(device), (12, 16), light=100.0)
+    light = [float(camera.picture(t)[5, 5]) for t in (0, 20_000, 40_000, 60_000, 80_000)]
+    assert light == sorted(light)
+    assert light[0] < light[-1]
+    with pytest.raises(DeviceLost, match="video0: it gives no more pictures"):
+        camera.picture(200_000)
+    camera.close()
+    with pytest.raises(NotFound, match="no webcam"):
+        Webcam(str(tmp_path / "video1"), (12, 16))
