@@ -7,6 +7,7 @@ on, it does not know: that is `Ops`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -169,7 +170,7 @@ class Simulation:
         records["t"] = np.asarray(begins, np.int64)[recording] + (step + 1) * dt - 1
         records["n"], records["v"] = n, value
         cuts = np.searchsorted(recording, np.arange(self.batch + 1)).tolist()
-        return [records[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        return [records[a:b] for a, b in pairwise(cuts)]
 
     def _membrane_records(
         self, watch: Watch, values: NDArray[Any], begins: Sequence[int], steps: int, dt: int

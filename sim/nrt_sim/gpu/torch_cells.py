@@ -166,14 +166,6 @@ def _floor(p: _Parameters, v: Tensor) -> None:
 
 
 def _fire_and_reset(p: _Parameters, v: Tensor, output: Tensor) -> None:
-    if p.spikes == "binary":  # one comparison serves both
-        over = _over(p, v)
-        output.copy_(over)
-        if p.reset == "hard":
-            _put(v, over, p.v_reset)
-        elif p.reset == "soft":
-            v -= output * p.threshold
-        return
     _spikes(p, v, output)
     _reset(p, v, output)
 
@@ -181,7 +173,7 @@ def _fire_and_reset(p: _Parameters, v: Tensor, output: Tensor) -> None:
 def _late(p: _Parameters, v: Tensor, x: Tensor, before: Tensor) -> None:
     """Charge, with the reset of the spikes before: hard ones before the leak, soft ones after it."""
     if p.reset == "hard":
-        _put(v, before != 0, p.v_reset)
+        _reset(p, v, before)
     _charge(p, v, x)
     if p.reset == "soft":
         _reset(p, v, before)
@@ -189,36 +181,39 @@ def _late(p: _Parameters, v: Tensor, x: Tensor, before: Tensor) -> None:
 
 
 def _reset(p: _Parameters, v: Tensor, s: Tensor) -> None:
+    """What the spikes s leave of v. Products with zeros and ones are exact, so they replace slow selections."""
     if p.reset == "hard":
-        _put(v, s != 0, p.v_reset)
+        fired = s if p.spikes == "binary" else torch.ne(s, 0.0, out=torch.empty_like(s))
+        v.addcmul_(v, fired, value=-1)
+        if isinstance(p.v_reset, Tensor):
+            v.addcmul_(fired, p.v_reset)
+        elif p.v_reset != 0.0:
+            v.add_(fired, alpha=p.v_reset)
     elif p.reset == "soft":
         v -= s if p.spikes == "graded" else s * p.threshold
 
 
-def _put(v: Tensor, where: Tensor, value: Parameter) -> None:
-    if isinstance(value, Tensor):
-        torch.where(where, value, v, out=v)
-    else:
-        v.masked_fill_(where, value)
-
-
-def _over(p: _Parameters, v: Tensor) -> Tensor:
-    return v > p.threshold if p.strict else v >= p.threshold
+def _over(p: _Parameters, v: Tensor, output: Tensor) -> Tensor:
+    """One where v fires, else zero; numbers, since torch compares into bools eight times slower."""
+    compare = torch.gt if p.strict else torch.ge
+    return compare(v, p.threshold, out=output)
 
 
 def _spikes(p: _Parameters, v: Tensor, output: Tensor) -> None:
     """`fired` of `nrt_sim.reference` into `output`."""
     match p.spikes:
         case "binary":
-            output.copy_(_over(p, v))
+            _over(p, v, output)
         case "signed":
-            output.copy_(_over(p, v))
-            output -= _over(p, -v).to(output.dtype)
+            _over(p, v, output)
+            output -= _over(p, -v, torch.empty_like(v))
         case "count":
-            output.copy_((v / p.threshold).floor_().clamp_(max=p.most).masked_fill_(~_over(p, v), 0.0))
+            _over(p, v, output)
+            output *= (v / p.threshold).floor_().clamp_(0.0, p.most)
         case "round":
             torch.round((v / p.threshold).clamp_(0.0, p.most), out=output)
         case "graded":
-            output.copy_(v.trunc().clamp_(-p.most, p.most).masked_fill_(~_over(p, v), 0.0))
+            _over(p, v, output)
+            output *= v.trunc().clamp_(-p.most, p.most)
         case "none":
             output.zero_()

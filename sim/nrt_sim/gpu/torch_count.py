@@ -1,6 +1,6 @@
 """Spikes and synaptic operations of a layer, counted exactly with float32 products.
 
-A plane of ones and zeros times a table of a one and the synapses of each place gives both. A sum of whole numbers below
+A plane of ones and zeros times ones, or times the synapses of each place, gives them. A sum of whole numbers below
 2^24 is exact in float32, so the plane is cut where it could grow larger. A route with a delay counts what has arrived:
 the sums so far, less those of the last `delay` steps.
 """
@@ -8,6 +8,7 @@ the sums so far, less those of the last `delay` steps.
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -27,13 +28,10 @@ class Counting:
         leaving = [route for route in layout.routes if route.source == layer.index]
         self._uneven = [route for route in leaving if route.fan.ndim]
         columns = [np.ones(layer.size), *(route.fan for route in self._uneven)]
-        table = np.stack(columns, 1)
-        length = max(1, int((_EXACT - 1) // max(1, table.max(initial=1))))
-        edges = [*range(0, layer.size, length), layer.size]
-        self._parts = [
-            (slice(a, b), torch.tensor(table[a:b], dtype=torch.float32, device=device))
-            for a, b in zip(edges, edges[1:], strict=False)
-        ]
+        self._columns = [torch.tensor(column, dtype=torch.float32, device=device) for column in columns]
+        most = max(float(column.max()) for column in columns)
+        edges = [*range(0, layer.size, max(1, int((_EXACT - 1) // most))), layer.size]
+        self._parts = [slice(a, b) for a, b in pairwise(edges)]
         self._unit = layer.unit
         self._wanted = bool(leaving) or layer.neuron is None or layer.neuron.fires
         self._total = torch.zeros((batch, len(columns)), dtype=torch.int64, device=device)
@@ -50,9 +48,13 @@ class Counting:
         """Counts what was put out in a pass, [steps, batch, size]."""
         if not self._wanted:
             return
-        ones = output if self._unit and output.dtype == torch.float32 else (output != 0).to(torch.float32)
-        rows = sum((ones[:, :, some] @ table).to(torch.int64) for some, table in self._parts)
-        assert isinstance(rows, Tensor)
+        ones = output
+        if not self._unit or output.dtype != torch.float32:
+            ones = torch.ne(output, 0.0, out=torch.empty(output.shape, device=output.device))
+        rows = torch.zeros((len(output), *self._total.shape), dtype=torch.int64, device=output.device)
+        for k, column in enumerate(self._columns):
+            for some in self._parts:
+                rows[:, :, k] += (ones[:, :, some] @ column[some]).to(torch.int64)
         self._total += rows.sum(0)
         if self._depth:
             self._last.extend(rows.unbind(0))

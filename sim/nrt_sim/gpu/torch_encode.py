@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,13 +10,6 @@ from torch import Tensor
 from nrt_sim.gpu.layout import Layout
 from nrt_sim.gpu.ops import Chunk
 from nrt_sim.gpu.plan import places
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Encoded:
-    """planes: [steps, batch, size of the input], in place order."""
-
-    planes: Tensor
 
 
 class Encoder:
@@ -31,6 +22,10 @@ class Encoder:
         self._place = torch.tensor(places(layer.volume), device=device)
         self._device, self._dtype = device, dtype
         self._counts = torch.zeros((3, batch), dtype=torch.int64, device=device)
+        self._key = torch.empty(0, dtype=torch.int64)
+        self._value = torch.empty(0, dtype=dtype)
+        self._bounds: list[list[int]] = []
+        self._spikes = False
 
     def reset(self, recordings: list[int]) -> None:
         self._counts[:, recordings] = 0
@@ -39,31 +34,37 @@ class Encoder:
         """int64[3, batch]: events, outside, cropped."""
         return self._counts.cpu().numpy().copy()
 
-    def load(self, chunk: Chunk) -> Encoded:
-        """The planes of all steps of a chunk."""
+    def load(self, chunk: Chunk) -> None:
+        """Finds the neuron of every word."""
         words = torch.from_numpy(chunk.words.view(np.int64)).to(self._device)
-        bounds = torch.from_numpy(chunk.bounds).to(self._device, torch.int64)
-        first, steps = bounds[:, 0], chunk.steps
-        planes = torch.zeros((steps, self._batch, self._size), dtype=self._dtype, device=self._device)
+        first = torch.from_numpy(np.ascontiguousarray(chunk.bounds[:, 0])).to(self._device)
+        self._bounds, self._spikes = chunk.bounds.tolist(), chunk.spikes
+        self._key = self._value = torch.empty(0)
         if not len(words):
-            return Encoded(planes)
-        at = torch.arange(len(words), device=self._device)
+            return
+        at = torch.arange(len(words), dtype=torch.int32, device=self._device)
         recording = torch.searchsorted(first, at, right=True) - 1
-        spikes = chunk.spikes
-        place = self._of_spikes(words[:, 1]) if spikes else self._of_events(words[:, 1])
-        ends = (bounds[:, 1:] + 0).reshape(-1)  # ascending: recording after recording
-        step = torch.searchsorted(ends, at, right=True) - recording * steps
+        place = self._of_spikes(words[:, 1]) if chunk.spikes else self._of_events(words[:, 1])
         self._count(place, recording)
-        inside = place >= 0
-        key = ((step * self._batch + recording) * self._size + place)[inside]
-        flat = planes.view(-1)
-        if spikes:
-            flat.index_add_(0, key, (words[:, 1] >> 32)[inside].to(self._dtype))
-        elif self._encoding.values == "binary":
-            flat[key] = 1
+        nowhere = self._batch * self._size
+        self._key = torch.where(place >= 0, recording * self._size + place, nowhere)
+        if chunk.spikes:
+            self._value = (words[:, 1] >> 32).to(self._dtype)
         else:
-            flat.index_add_(0, key, torch.ones(len(key), dtype=self._dtype, device=self._device))
-        return Encoded(planes)
+            self._value = torch.ones(len(words), dtype=self._dtype, device=self._device)
+
+    def plane(self, step: int) -> Tensor:
+        """[batch, size] of one step, in place order."""
+        plane = torch.zeros(self._batch * self._size + 1, dtype=self._dtype, device=self._device)
+        spans = [(bounds[step], bounds[step + 1]) for bounds in self._bounds]
+        spans = [(a, b) for a, b in spans if a < b]
+        if spans:
+            key, value = (torch.cat([values[a:b] for a, b in spans]) for values in (self._key, self._value))
+            if self._encoding.values == "binary" and not self._spikes:
+                plane[key] = 1
+            else:
+                plane.index_add_(0, key, value)
+        return plane[:-1].view(self._batch, self._size)
 
     def _count(self, place: Tensor, recording: Tensor) -> None:
         for k, some in enumerate((place >= 0, place == -2, place == -1)):

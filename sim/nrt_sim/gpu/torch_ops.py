@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrt_sim.gpu.layout import Layout, RowTable, Route, Watch
+from nrt_sim.gpu.layout import Layout, Route, RowTable, Watch
 from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, Ops, Program, Project, Tally
 from nrt_sim.gpu.torch_cells import Cells
 from nrt_sim.gpu.torch_count import Counting
 from nrt_sim.gpu.torch_dense import Apply, dense_way
-from nrt_sim.gpu.torch_encode import Encoded, Encoder
+from nrt_sim.gpu.torch_encode import Encoder
 from nrt_sim.gpu.torch_past import Past
 from nrt_sim.gpu.torch_scatter import Scatter, Spikes, sparse_way
 
@@ -47,7 +47,6 @@ class TorchOps(Ops):
         self._counting = [Counting(layer, layout, batch, device) for layer in layout.layers]
         self._dense: dict[int, Apply] = {}
         self._sparse: dict[int, Scatter] = {}
-        self._chunk: Encoded | None = None
         self._step = 0
         self._spikes: dict[tuple[int, int], Spikes] = {}
         self._seen: list[list[Tensor]] = [[] for _ in layout.watches]
@@ -71,7 +70,7 @@ class TorchOps(Ops):
 
     def load(self, chunk: Chunk) -> None:
         with torch.inference_mode():
-            self._chunk = self._encoder.load(chunk)
+            self._encoder.load(chunk)
         self._step = 0
         self._seen = [[] for _ in self.layout.watches]
 
@@ -100,8 +99,8 @@ class TorchOps(Ops):
         self._step += steps
 
     def _encode(self, steps: int) -> None:
-        assert self._chunk is not None
-        plane = self._chunk.planes[self._step : self._step + steps]
+        planes = [self._encoder.plane(self._step + t) for t in range(steps)]
+        plane = planes[0][None] if steps == 1 else torch.stack(planes)
         k = self.layout.input
         self._past[k].put(plane)
         self._counting[k].add(plane)
@@ -196,7 +195,6 @@ class TorchOps(Ops):
         self._dense.clear()
         self._sparse.clear()
         self._past, self._counting, self._current = [], [], []
-        self._chunk = None
         self._seen = []
 
 

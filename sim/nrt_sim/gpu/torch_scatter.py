@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 import torch.nn.functional as f
 from torch import Tensor
 
 from nrt_sim.gpu.layout import Layout, PairTable, PatchTable, Route, RowTable
+
+GROUP: Final = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +33,7 @@ class Spikes:
     @classmethod
     def of(cls, output: Tensor, unit: bool) -> Spikes:
         """From [n, size]."""
-        at = output.view(-1).nonzero().view(-1)
+        at = _nonzero(output.view(-1))
         value = None if unit else output.view(-1)[at]
         size = output.shape[1]
         plane = torch.div(at, size, rounding_mode="floor")
@@ -38,6 +41,17 @@ class Spikes:
 
     def where(self, some: Tensor) -> Spikes:
         return Spikes(self.plane[some], self.place[some], None if self.value is None else self.value[some])
+
+
+def _nonzero(flat: Tensor) -> Tensor:
+    """Indices of the elements that are not zero, ascending; groups of elements are looked at first."""
+    if len(flat) % GROUP or len(flat) < 64 * GROUP:
+        return flat.nonzero().view(-1)
+    groups = flat.view(-1, GROUP)
+    some = groups.abs().amax(1).nonzero().view(-1)
+    inner = groups[some].view(-1).nonzero().view(-1)
+    group = torch.div(inner, GROUP, rounding_mode="floor")
+    return some[group] * GROUP + (inner - group * GROUP)
 
 
 Scatter = Callable[[Spikes, Tensor], None]
