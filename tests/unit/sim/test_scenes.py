@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -274,7 +275,7 @@ def test_a_webcam_that_disappears_is_said_to_be_lost(tmp_path: Path, monkeypatch
     pictures = [b"FRAME\n" + bytes([40 * k + 40]) * (16 * 12 * 3 // 2) for k in range(3)]
     device.write_bytes(b"YUV4MPEG2 W16 H12 F30:1 Ip A1:1 C420jpeg\n" + b"".join(pictures))
     opened = av.open
-    monkeypatch.setattr(av, "open", lambda path, format: opened(path, format="yuv4mpegpipe"))
+    monkeypatch.setattr(av, "open", _as_film(opened))
     camera = Webcam(str(device), (12, 16), light=100.0)
     light = [float(camera.picture(t)[5, 5]) for t in (0, 20_000, 40_000, 60_000, 80_000)]
     assert light == sorted(light)
@@ -284,3 +285,12 @@ def test_a_webcam_that_disappears_is_said_to_be_lost(tmp_path: Path, monkeypatch
     camera.close()
     with pytest.raises(NotFound, match="no webcam"):
         Webcam(str(tmp_path / "video1"), (12, 16))
+
+
+def _as_film(opened: Callable[..., object]) -> Callable[[str, str], object]:
+    """`av.open` that takes a raw video where it is asked for a camera."""
+
+    def open(path: str, format: str) -> object:
+        return opened(path, format="yuv4mpegpipe")
+
+    return open
