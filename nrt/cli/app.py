@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import nrt
-from nrt.cli import bench
+from nrt.cli import bench, spec
 
 app = typer.Typer(
     name="nrt",
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(bench.app, name="bench")
+app.add_typer(spec.app, name="spec")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,43 @@ from nrt.errors import NotFound
 from nrt.spec.word import Field, Word, Words
 
 T = TypeVar("T")
+V = TypeVar("V")
 Access = Literal["r", "w", "rw"]
 EnergyKind = Literal["measured", "modelled", "published"]
 Overflow = Literal["saturate", "wrap", "refuse"]
 Setting = int | float | str | bool | tuple[int, ...] | tuple[str, ...]
+
+
+class Names(Mapping[str, V]):
+    """A mapping that says, where a name is missing, which there are. `where` says of what."""
+
+    __slots__ = ("_values", "where")
+
+    def __init__(self, where: str, values: Mapping[str, V]) -> None:
+        self.where = where
+        self._values = values
+
+    def __getitem__(self, name: str) -> V:
+        if name not in self._values:
+            raise NotFound(name, f"no {self.where} {name} in the definition", tuple(self._values))
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @overload
+    def get(self, key: str, /) -> V | None: ...
+    @overload
+    def get(self, key: str, default: V | T, /) -> V | T: ...
+    def get(self, key: str, default: V | T | None = None, /) -> V | T | None:
+        """As of any mapping: what is missing is `default`."""
+        return self._values.get(key, default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,36 +161,18 @@ class Figure:
     source: str
 
 
-class Figures(Mapping[str, float]):
+class Figures(Names[float]):
     """Limits by name: `limits["neurons"]`; `rows` has their units and sources."""
 
-    __slots__ = ("_rows",)
+    __slots__ = ("rows",)
 
     def __init__(self, rows: Mapping[str, Figure]) -> None:
-        self._rows = rows
-
-    def __getitem__(self, name: str) -> float:
-        if name not in self._rows:
-            raise NotFound(name, f"no limit {name} in the definition", tuple(self._rows))
-        return self._rows[name].value
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._rows
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        super().__init__("limit", {name: row.value for name, row in rows.items()})
+        self.rows = tuple(rows.values())
 
     def integer(self, name: str) -> int:
         """A limit that counts something."""
         return int(self[name])
-
-    @property
-    def rows(self) -> tuple[Figure, ...]:
-        """In the order of the definition."""
-        return tuple(self._rows.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,28 +280,10 @@ class Vector:
     line: int
 
 
-class Settings(Mapping[str, Setting]):
-    """Named constants of mixed types, such as a transport's, read by type. `where` names them in messages."""
+class Settings(Names[Setting]):
+    """Named constants of mixed types, such as a transport's, read by type."""
 
-    __slots__ = ("_values", "where")
-
-    def __init__(self, where: str, values: Mapping[str, Setting]) -> None:
-        self.where = where
-        self._values: Final = values
-
-    def __getitem__(self, name: str) -> Setting:
-        if name not in self._values:
-            raise NotFound(name, f"no {self.where}.{name} in the definition", tuple(self._values))
-        return self._values[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+    __slots__ = ()
 
     def integer(self, name: str) -> int:
         """An integer. Raises NotFound where there is none of that name."""
@@ -310,11 +306,8 @@ class Settings(Mapping[str, Setting]):
         return _all(value, str) if isinstance(value, tuple) else self._mismatch(name, "an array")
 
     def _mismatch(self, name: str, wanted: str) -> Any:
-        raise NotFound(name, f"{self.where}.{name} is not {wanted}", tuple(self._values))
+        raise NotFound(name, f"{self.where} {name} is not {wanted}", tuple(self))
 
 
 def _all(values: tuple[Any, ...], kind: type[T]) -> tuple[T, ...]:
     return tuple(value for value in values if isinstance(value, kind))
-
-
-NO_SETTINGS: Final = Settings("", MappingProxyType({}))

@@ -26,21 +26,25 @@ def load(name: str | Path) -> Spec:
 
 def load_file(path: Path) -> Spec:
     """The definition in a file. Raises NotFound, SpecError."""
+    return read_spec(path, read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a definition. Raises NotFound where it cannot be read, SpecError where it is not UTF-8."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise NotFound(str(path), f"cannot read {path}: {error.strerror or error}") from error
-    return load_bytes(path, data)
+    return decode(path, data)
 
 
-def load_bytes(path: Path, data: bytes) -> Spec:
-    """The definition in `data`; `path` is for messages. Raises SpecError."""
+def decode(path: Path, data: bytes) -> str:
+    """`data` as text; `path` is for messages. Raises SpecError."""
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise SpecError(path, line, "this line is not UTF-8") from None
-    return read_spec(path, text)
 
 
 @cache
@@ -48,4 +52,5 @@ def _built_in(name: str) -> Spec:
     file = resources.files("firmware_specs") / f"{name}.toml"
     if name not in names():
         raise NotFound(name, f"no definition {name}; there are {', '.join(names())}", names())
-    return load_bytes(Path(str(file)), file.read_bytes())
+    path = Path(str(file))
+    return read_spec(path, decode(path, file.read_bytes()))

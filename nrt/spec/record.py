@@ -22,7 +22,7 @@ Scalar = int | float | bytes
 class Member:
     """One entry of a record.
 
-    type:  one of TYPES; `bytes` is `size` bytes, shorter ones are filled up with zeros
+    type:  one of TYPES; size is its bytes; `bytes` is `size` bytes, shorter ones are filled up with zeros
     match: the value of a constant entry, else None
     word:  the name of the word that it holds, or nothing
     """
@@ -73,6 +73,15 @@ class Record:
     def size(self) -> int:
         """Bytes."""
         return self._layout.size
+
+    def offset(self, name: str) -> int:
+        """The first byte of a member."""
+        before = 0
+        for member in self.members:
+            if member.name == name:
+                return before
+            before += member.size
+        raise ConfigError(f"{self.name} has no {name}")
 
     def pack(self, **values: Scalar) -> bytes:
         """One record. Raises ConfigError, naming the member, for a value that does not fit, is missing or unknown."""

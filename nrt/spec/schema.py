@@ -8,6 +8,7 @@ yields the path of every mistake, and the caller turns paths into lines. It also
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -63,6 +64,8 @@ def check(
 
 
 def _is(value: object, type_name: str) -> bool:
+    if isinstance(value, float) and not math.isfinite(value):  # TOML has nan and inf, JSON has not
+        return False
     return isinstance(value, _TYPES[type_name]) and (type_name == "boolean" or not isinstance(value, bool))
 
 
