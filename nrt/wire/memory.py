@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
 
 from nrt.clock import now
 from nrt.errors import DeviceBusy, DeviceLost
 from nrt.wire.base import Board, Chunk
-
-LIMIT: Final = 1 << 16
-"""Bytes from the board that nobody read at which `write` waits: such a board stops listening, as over USB."""
+from nrt.wire.inlet import LIMIT
 
 
 class MemoryWire:
     """`+emu:` the Board `board`, called from the event loop alone.
 
+    A board of whose bytes more than `LIMIT` are unread is not listened to: then `write` waits.
     What it sends by itself comes when it is `due`, up to 1 ms late: the resolution of the loop's timers.
     """
 

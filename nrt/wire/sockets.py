@@ -121,7 +121,7 @@ class TcpWire(_SocketWire):
                 made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     def _lost(self, error: OSError) -> DeviceLost:
-        if error.errno == errno.ECONNRESET:
+        if error.errno == errno.ECONNRESET and self._inlet is not None and not self._inlet.received:
             return DeviceLost(self._name, "the far side hung up at once; it may serve somebody else")
         return super()._lost(error)
 

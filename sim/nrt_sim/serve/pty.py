@@ -9,15 +9,14 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import pty
 import struct
-import tty
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from nrt.errors import ConfigError
 from nrt_sim.serve.door import Door
+from nrt_sim.wires.ports import open_terminal
 
 _OPEN: Final = 0x20
 _CLOSE: Final = 0x18
@@ -28,7 +27,9 @@ class PtyDoor(Door):
     """link: a path of the user's choice that points to the terminal, made here and removed on closing."""
 
     def __init__(self, link: str | Path | None = None) -> None:
-        self._master, path = open_terminal()
+        self._master, slave = open_terminal()
+        path = os.ttyname(slave)
+        os.close(slave)
         self.watch = _watch(path)
         self._inside = 0
         self._symlink = Path(link) if link is not None else None
@@ -72,17 +73,6 @@ class PtyDoor(Door):
             self.link = self._master = -1
             if self._symlink is not None:
                 self._symlink.unlink(missing_ok=True)
-
-
-def open_terminal() -> tuple[int, str]:
-    """The master side of a new pseudo-terminal in raw mode, non-blocking, and the path of the other side."""
-    master, slave = pty.openpty()
-    try:
-        tty.setraw(slave)
-        os.set_blocking(master, False)
-        return master, os.ttyname(slave)
-    finally:
-        os.close(slave)
 
 
 def _point(link: Path, path: str) -> None:

@@ -74,13 +74,19 @@ class FilePort(Port):
         self._file.close()
 
 
+def open_terminal() -> tuple[int, int]:
+    """Master and slave of a new pseudo-terminal in raw mode; the master does not block."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    os.set_blocking(master, False)
+    return master, slave
+
+
 class PtyPort(Port):
     """A pseudo-terminal in raw mode: a serial line without its speed. What the far side writes is read and dropped."""
 
     def __init__(self) -> None:
-        self._master, self._slave = pty.openpty()
-        tty.setraw(self._slave)
-        os.set_blocking(self._master, False)
+        self._master, self._slave = open_terminal()
         self._wake = os.eventfd(0)
         self._poll = select.poll()
         self._poll.register(self._master, select.POLLOUT | select.POLLIN)

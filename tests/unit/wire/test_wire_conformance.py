@@ -1,0 +1,271 @@
+"""What every wire owes a driver, over the real transport of each."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nrt.clock import now
+from nrt.errors import DeviceBusy, DeviceLost, NotFound
+from nrt.wire import Faults, FaultyWire, Wire
+from tests.unit.wire.far import CABLES, FARS, Echo, Far, Ticker, UsbFar, soon, take, until
+
+
+@pytest.fixture(params=FARS)
+def far(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Far]:
+    made = FARS[request.param](Echo(), tmp_path)
+    yield made
+    made.unplug()
+
+
+cable = pytest.mark.parametrize("far", CABLES, indirect=True)
+
+
+def noise(count: int) -> bytes:
+    return random.Random(count).randbytes(count)
+
+
+async def test_bytes_arrive_in_order_whatever_the_pieces(far: Far) -> None:
+    line, data, at = far.wire(), noise(100_000), 0
+    await line.open()
+    while at < len(data):
+        step = 1 + data[at] * 37
+        await soon(line.write(data[at : at + step]))
+        at += step
+    assert await take(line, len(data)) == data
+    await line.close()
+
+
+async def test_much_goes_both_ways_at_once(far: Far) -> None:
+    line, data = far.wire(), noise(3_000_000)
+    await line.open()
+    writing = asyncio.create_task(line.write(data))
+    assert await take(line, len(data)) == data
+    await soon(writing)
+    await line.close()
+    assert line.counters() == {"bytes in": len(data), "bytes out": len(data)}
+
+
+async def test_one_byte_at_a_time_is_the_same(far: Far) -> None:
+    single = Faults(piece=1)
+    line, data = FaultyWire(far.wire(), single, single), noise(2_000)
+    await line.open()
+    writing = asyncio.create_task(line.write(data))
+    got = [(await soon(line.read())).data for _ in data]
+    await soon(writing)
+    await line.close()
+    assert b"".join(got) == data
+    assert {len(each) for each in got} == {1}
+
+
+async def test_a_cancelled_read_loses_nothing(far: Far) -> None:
+    line, data = far.wire(), noise(40_000)
+    await line.open()
+
+    async def feed() -> None:
+        for at in range(0, len(data), 100):
+            await line.write(data[at : at + 100])
+            await asyncio.sleep(0)
+
+    got, cancelled = bytearray(), 0
+    writing = asyncio.create_task(feed())
+    while len(got) < len(data):
+        reading = asyncio.create_task(line.read())
+        for _ in range(random.Random(len(got) + cancelled).randrange(4)):
+            await asyncio.sleep(0)
+        reading.cancel()
+        try:
+            got += (await soon(reading)).data
+        except asyncio.CancelledError:
+            cancelled += 1
+            await asyncio.sleep(0)
+    await soon(writing)
+    await line.close()
+    assert bytes(got) == data
+    assert cancelled > 0
+
+
+async def test_a_chunk_is_stamped_with_the_time_of_its_arrival(far: Far) -> None:
+    line = far.wire()
+    await line.open()
+    before = now()
+    await line.write(b"x")
+    chunk = await soon(line.read())
+    assert before <= chunk.stamp <= now()
+    await line.close()
+
+
+async def test_what_a_board_sends_by_itself_comes_without_being_asked(far: Far) -> None:
+    far.unplug()
+    far.board = Ticker(1_000_000)
+    if isinstance(far, UsbFar):
+        far.usb.board = far.board
+    far.plug()
+    line = far.wire()
+    await line.open()
+    await line.write(b"go")
+    got = bytearray()
+    while len(got) < 30:
+        got += (await soon(line.read())).data
+    assert bytes(got) == bytes(range(len(got)))
+    await line.close()
+
+
+async def test_closing_ends_a_read_under_way(far: Far) -> None:
+    line = far.wire()
+    await line.open()
+    reading = asyncio.create_task(line.read())
+    await asyncio.sleep(0.01)
+    await soon(line.close())
+    with pytest.raises(DeviceLost):
+        await soon(reading)
+
+
+async def test_a_closed_wire_says_so_and_closes_again(far: Far) -> None:
+    line = far.wire()
+    await line.close()
+    await line.open()
+    await line.close()
+    await line.close()
+    with pytest.raises(DeviceLost):
+        await soon(line.read())
+    with pytest.raises(DeviceLost):
+        await soon(line.write(b"x"))
+
+
+async def test_a_closed_wire_opens_again_on_a_fresh_link(far: Far) -> None:
+    line = far.wire()
+    for k in range(5):
+        await line.open()
+        await line.write(b"%d" % k)
+        assert await take(line, 1) == b"%d" % k
+        await line.close()
+    assert isinstance(far.board, Echo)
+    assert far.board.links == 5
+
+
+async def test_what_one_opening_left_behind_is_not_the_next_ones(far: Far) -> None:
+    line = far.wire()
+    await line.open()
+    await soon(line.write(b"old"))
+    await asyncio.sleep(0.02)
+    await line.close()
+    await line.open()
+    await line.write(b"new")
+    assert await take(line, 3) == b"new"
+    await line.close()
+
+
+async def test_an_open_wire_cannot_be_opened(far: Far) -> None:
+    line = far.wire()
+    await line.open()
+    with pytest.raises(DeviceBusy):
+        await line.open()
+    await line.write(b"still here")
+    assert await take(line, 10) == b"still here"
+    await line.close()
+
+
+async def test_a_full_line_holds_the_writer_back_and_not_the_loop(far: Far) -> None:
+    """Nobody reads what comes back; the line fills up."""
+    line, data = far.wire(), noise(24_000_000)
+    await line.open()
+    turns = 0
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    writing = asyncio.create_task(_pieces(line, data))
+    sent, quiet = -1, 0
+    async with asyncio.timeout(60):
+        while quiet < 20:
+            await asyncio.sleep(0.01)
+            out = line.counters().get("bytes out", 0)
+            sent, quiet = out, quiet + 1 if out == sent else 0
+    assert not writing.done()
+    assert 0 < sent < len(data)
+    assert turns > 20
+    ticking.cancel()
+    await line.close()
+    with pytest.raises(DeviceLost):
+        await soon(writing)
+
+
+async def _pieces(line: Wire, data: bytes) -> None:
+    for at in range(0, len(data), 1 << 16):
+        await line.write(data[at : at + (1 << 16)])
+
+
+@cable
+async def test_unplugging_ends_a_read_under_way_and_the_device_comes_back(far: Far) -> None:
+    line = far.wire()
+    await line.open()
+    await line.write(b"x")
+    assert await take(line, 1) == b"x"
+    reading = asyncio.create_task(line.read())
+    await asyncio.sleep(0.01)
+    far.unplug()
+    with pytest.raises(DeviceLost):
+        await soon(reading)
+    with pytest.raises(DeviceLost):
+        await soon(line.read())
+    await line.close()
+    with pytest.raises(NotFound):
+        await line.open()
+    far.plug()
+    await line.open()
+    await line.write(b"y")
+    assert await take(line, 1) == b"y"
+    await line.close()
+
+
+@cable
+async def test_unplugging_ends_a_write_under_way(far: Far) -> None:
+    line = far.wire()
+    await line.open()
+    writing = asyncio.create_task(_pieces(line, noise(64_000_000)))
+    await until(lambda: line.counters().get("bytes out", 0) > 100_000)
+    far.unplug()
+    with pytest.raises(DeviceLost):
+        await soon(writing)
+    await line.close()
+
+
+@cable
+async def test_a_second_user_is_told_that_the_device_is_busy(far: Far) -> None:
+    first, second = far.wire(), far.wire()
+    await first.open()
+    with pytest.raises(DeviceBusy):
+        await second.open()
+    await first.write(b"mine")
+    assert await take(first, 4) == b"mine"
+    await first.close()
+    await second.open()
+    await second.write(b"yours")
+    assert await take(second, 5) == b"yours"
+    await second.close()
+
+
+async def test_what_was_received_and_not_read_is_counted_at_the_end(far: Far) -> None:
+    line = far.wire()
+    await line.open()
+    await line.write(b"0123456789")
+    assert len(await take(line, 10)) == 10
+    await line.write(b"abc")
+    await _arrived(line, 13)
+    await line.close()
+    assert line.counters()["bytes never read"] == 3
+
+
+async def _arrived(line: Wire, count: int) -> None:
+    """Until the reader's thread has so many bytes; a wire without a thread takes them when asked."""
+    if not hasattr(line, "board"):
+        await until(lambda: line.counters()["bytes in"] == count)
