@@ -1,8 +1,4 @@
-"""A Device of any Engine: packets are cut into time steps, which one thread computes.
-
-Steps are aligned to multiples of dt from the start of the run's first packet. Packets need not be: events of an
-unfinished step wait for the packet that completes it, or for `finish`.
-"""
+"""A Device of any Engine: packets are cut into time steps (`nrt.steps`), which one thread computes."""
 
 from __future__ import annotations
 
@@ -18,8 +14,9 @@ from nrt.clock import now
 from nrt.device import Counters, Device, Placement, watched
 from nrt.errors import ConfigError
 from nrt.network import Network
-from nrt.packet import EVENT, SPIKE, Packet, Records, events_from_array, join
+from nrt.packet import EVENT, SPIKE, Packet, events_from_array
 from nrt.registry import Uri
+from nrt.steps import Steps
 from nrt.worker import Worker
 from nrt_sim.engine import Engine
 
@@ -106,8 +103,8 @@ class ClockedDevice(Device):
     def _running(self) -> Worker[Packet | None, Packet]:
         """The thread of this run; it starts with the run's first packet or reader."""
         if self._worker is None:
-            steps = Steps(self._deployed())
-            self._worker = Worker(steps.advance, depth=DEPTH, name=f"nrt.{self.uri}")
+            stepping = _Stepping(self._deployed())
+            self._worker = Worker(stepping.advance, depth=DEPTH, name=f"nrt.{self.uri}")
         return self._worker
 
     async def _halt(self) -> None:
@@ -116,43 +113,19 @@ class ClockedDevice(Device):
             await worker.close()
 
 
-class Steps:
-    """Cuts packets into whole steps for an engine and makes packets of what it returns."""
+class _Stepping:
+    """Runs an engine over the steps of one run and makes packets of what it returns."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._dt = engine.network.semantics.dt
-        self._begin: int | None = None  # where the next step starts
-        self._end = 0  # how far the input reaches
-        self._rest: list[Records] = []  # of the unfinished step; joined once, however many packets it takes
+        self._steps = Steps(engine.network.semantics.dt)
 
     def advance(self, packet: Packet | None) -> Iterator[Packet]:
         """The outputs of the steps that `packet` completes; None completes the last step."""
-        if packet is None:
-            if self._begin is not None and self._begin < self._end:
-                yield from self._compute(-(-(self._end - self._begin) // self._dt), self._waiting(None))
+        span = self._steps.finish() if packet is None else self._steps.advance(packet)
+        if span is None:
             return
-        if self._begin is None:
-            self._begin = packet.start
-        self._end = packet.end
-        steps = (packet.end - self._begin) // self._dt
-        edge = self._begin + steps * self._dt
-        cut = len(packet) if edge == packet.end else int(np.searchsorted(np.array(packet.data["t"]), edge))
-        events = self._waiting(packet.data[:cut]) if steps else np.empty(0, EVENT)
-        if cut < len(packet):
-            self._rest.append(join([packet.data[cut:]]))
-        yield from self._compute(steps, events)
-
-    def _waiting(self, more: Records | None) -> Records:
-        """What waited for its step to end, and `more`."""
-        parts = [*self._rest, *([] if more is None else [more])]
-        self._rest = []
-        return parts[0] if len(parts) == 1 else join(parts) if parts else np.empty(0, EVENT)
-
-    def _compute(self, steps: int, events: Records) -> Iterator[Packet]:
-        assert self._begin is not None
-        start, self._begin = self._begin, self._begin + steps * self._dt
-        records = self._engine.run(events, start, steps)
+        records = self._engine.run(span.records, span.start, span.steps)
         stamp = now()
         for name, data in records.items():
-            yield Packet(data, start, self._begin, stamp, origin=name)
+            yield Packet(data, span.start, span.end, stamp, origin=name)
