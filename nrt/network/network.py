@@ -49,6 +49,16 @@ class Projection:
     delay: int = 0
     bias: Array | None = None
 
+    def matrix(self, source: tuple[int, ...]) -> Array:
+        """Its weights as one matrix, float64[target, source], for a source population of shape `source`.
+
+        For chips with a crossbar: every operator is applied to every source neuron alone.
+        """
+        columns = np.eye(prod(source)).reshape(-1, *source)
+        for operator in self.operators:
+            columns = np.stack([operator.apply(column) for column in columns])
+        return columns.reshape(len(columns), -1).T
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
