@@ -2,7 +2,8 @@
 
 `scheme[+wire]:[//place][?option=value&…]`: `cpu:`, `cuda:0`, `tinyodin+serial:///dev/ttyACM0?baud=2000000`,
 `file:wave.aedat4?speed=1`. Options are the class's keyword arguments; unknown ones are refused by name.
-Built-ins stand in the tables; other distributions add theirs by the entry points `nrt.devices` and `nrt.sources`.
+Built-ins stand in the tables; other distributions add theirs by the entry points `nrt.devices`,
+`nrt.sources` and `nrt.boards`.
 """
 
 from __future__ import annotations
@@ -71,11 +72,18 @@ DEVICES: Final[Mapping[str, Entry]] = {
     "cpu": Entry(
         "nrt_sim.cpu.device:CpuDevice", "event-driven engine on the CPU; work proportional to spikes"
     ),
+    "loihi2": Entry(
+        "nrt_sim.chips.loihi2.device:Loihi2Device", "Loihi 2's fixed-point arithmetic, simulated"
+    ),
     "null": Entry(
         "nrt_sim.null:NullDevice", "takes packets and answers with empty ones; measures the pipeline"
     ),
     "reference": Entry(
         "nrt_sim.reference_device:ReferenceDevice", "slow, obvious, float64: the definition of right"
+    ),
+    "speck": Entry(
+        "nrt_drivers.speck.device:SpeckDevice",
+        "SynSense Speck2f: +samna: a board, +emu: an emulated one (never tried on silicon)",
     ),
 }
 
@@ -86,6 +94,9 @@ SOURCES: Final[Mapping[str, Entry]] = {
 
 WIRES: Final[Mapping[str, Entry]] = {
     "emu": Entry("nrt.wire.memory:MemoryWire", "an emulated board in this process"),
+    "samna": Entry(
+        "nrt_drivers.speck.vendor:samna", "the vendor's package for SynSense boards: +samna: or +samna:SERIAL"
+    ),
     "serial": Entry("nrt.wire.serial:SerialWire", "a serial line or pseudo-terminal: +serial:///dev/ttyACM0"),
     "tcp": Entry("nrt.wire.sockets:TcpWire", "a TCP connection: +tcp://host:port"),
     "udp": Entry("nrt.wire.sockets:UdpWire", "datagrams: +udp://host:port"),
@@ -99,9 +110,9 @@ BOARDS: Final[Mapping[str, Entry]] = {
 """Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""
 
 
-def table(kind: Literal["devices", "sources"]) -> dict[str, Entry]:
+def table(kind: Literal["devices", "sources", "boards"]) -> dict[str, Entry]:
     """The built-in table and what other distributions add to it, sorted by scheme."""
-    rows = dict(DEVICES if kind == "devices" else SOURCES)
+    rows = dict({"devices": DEVICES, "sources": SOURCES, "boards": BOARDS}[kind])
     for point in importlib.metadata.entry_points(group=f"nrt.{kind}"):
         distribution = point.dist.name if point.dist else "?"
         rows.setdefault(point.name, Entry(point.value, f"from {distribution}"))
