@@ -22,6 +22,8 @@ def main(wheel: str, sdist: str) -> None:
         "nrt_drivers/py.typed",
         "nrt_sim/cpu/engine.py",
         "nrt_sim/models/digits.nir",
+        "firmware_specs/tinyodin.toml",
+        "firmware_specs/schema/device.schema.json",
     ):
         if needed not in names:
             sys.exit(f"the wheel lacks {needed}")
