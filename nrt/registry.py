@@ -75,11 +75,17 @@ DEVICES: Final[Mapping[str, Entry]] = {
     "loihi2": Entry(
         "nrt_sim.chips.loihi2.device:Loihi2Device", "Loihi 2's fixed-point arithmetic, simulated"
     ),
+    "cuda": Entry(
+        "nrt_sim.gpu.cuda_device:CudaDevice", "GPU simulator: CUDA kernels and torch; never tried on a GPU"
+    ),
     "null": Entry(
         "nrt_sim.null:NullDevice", "takes packets and answers with empty ones; measures the pipeline"
     ),
     "reference": Entry(
         "nrt_sim.reference_device:ReferenceDevice", "slow, obvious, float64: the definition of right"
+    ),
+    "torch": Entry(
+        "nrt_sim.gpu.device:TorchDevice", "GPU simulator on torch operators: torch:cpu", "torch", "torch"
     ),
     "speck": Entry(
         "nrt_drivers.speck.device:SpeckDevice",

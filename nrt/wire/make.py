@@ -31,10 +31,11 @@ def board(uri: Uri) -> Board:
 
     Raises NotFound, ConfigError.
     """
-    if uri.scheme not in registry.BOARDS:
-        known = ", ".join(registry.BOARDS) or "none"
-        raise NotFound(uri.scheme, f"no emulated board '{uri.scheme}'; there is {known}", [*registry.BOARDS])
-    made = registry.load(registry.BOARDS[uri.scheme])
+    boards = registry.table("boards")
+    if uri.scheme not in boards:
+        known = ", ".join(boards) or "none"
+        raise NotFound(uri.scheme, f"no emulated board '{uri.scheme}'; there is {known}", [*boards])
+    made = registry.load(boards[uri.scheme])
     built: Board = made(**registry.options_for(made, uri))
     return built
 
