@@ -99,6 +99,11 @@ class Device(ABC):
     wires: ClassVar[tuple[str, ...]] = ()
     """The wires of `nrt.wire` that it speaks over, by the name in a URI (`serial`); their options are its own too."""
 
+    @classmethod
+    def availability(cls) -> str:
+        """What there is of it on this machine, in one sentence: "ready", which ones, or why none can be used."""
+        return "ready"
+
     async def open(self) -> None:
         """Acquires the hardware. Raises DeviceError, MissingDependency."""
 
@@ -149,6 +154,13 @@ class Device(ABC):
         Raises Unsupported where there is only one of it, as with a chip.
         """
         raise Unsupported(self.uri, "this device runs one recording at a time")
+
+    async def side_by_side(self, count: int) -> Sequence[Device]:
+        """`count` devices with the same deployed network that compute their runs together, for throughput.
+
+        Raises Unsupported where nothing is gained by it; `fork` then gives independent ones.
+        """
+        raise Unsupported(self.uri, "this device does not compute recordings together; run them as jobs")
 
     async def energy(self) -> Energy | None:
         """Energy since the last reset, or None where nothing is known of it."""

@@ -106,19 +106,19 @@ class Session:
         sources: Sequence[Source | str | Path],
         *,
         jobs: int = 1,
+        batch: int = 1,
         done: Callable[[int, Report], None] | None = None,
     ) -> list[Report]:
-        """Runs many sources, each from the reset state, `jobs` side by side; the reports in the order of `sources`.
+        """Runs many sources, each from the reset state, several side by side; the reports in the order of `sources`.
 
+        jobs: independent copies of the device · batch: recordings that it computes together, as GPUs do
         done: called with the index and report of each as it ends. A source that fails leaves its error in its
-        report; the others go on. Raises Unsupported for jobs > 1 on a device of which there is only one.
+        report; the others go on. Raises Unsupported for what the device cannot do, ConfigError for jobs and batch.
         """
         async with contextlib.AsyncExitStack() as stack:
             free: asyncio.Queue[Session] = asyncio.Queue()
-            for lane in range(jobs):
-                session = (
-                    self if lane == 0 else await stack.enter_async_context(Session(await self._device.fork()))
-                )
+            for device in await self._lanes(jobs, batch):
+                session = self if device is self._device else await stack.enter_async_context(Session(device))
                 session._network = self.network
                 free.put_nowait(session)
 
@@ -135,6 +135,14 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(index)) for index in range(len(sources))]
             return [task.result() for task in tasks]
+
+    async def _lanes(self, jobs: int, batch: int) -> Sequence[Device]:
+        """The devices for runs side by side."""
+        if batch == 1:
+            return [self._device, *[await self._device.fork() for _ in range(jobs - 1)]]
+        if jobs > 1:
+            raise ConfigError(f"{jobs} jobs and a batch of {batch}: choose one of the two")
+        return await self._device.side_by_side(batch)
 
     async def _attempt(self, source: Source | str | Path) -> Report:
         """Runs one source; an error ends in its report."""

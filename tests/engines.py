@@ -12,6 +12,7 @@ from nrt_sim.engine import Engine
 ENGINES: Final[Mapping[str, str]] = {
     "reference": "nrt_sim.reference:ReferenceEngine",
     "cpu": "nrt_sim.cpu.engine:CpuEngine",
+    "torch": "nrt_sim.gpu.torch_engine:TorchEngine",
 }
 
 

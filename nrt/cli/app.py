@@ -121,6 +121,9 @@ def run(
     spikes: Annotated[Path | None, typer.Option(help="Write the output spikes to this HDF5 file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings side by side.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Recordings that the device computes together (torch:, cuda:).")
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Stream recordings through a network and report spikes, latency and losses."""
@@ -132,7 +135,7 @@ def run(
     if len(found) == 1:
         run_one(choices, found[0], spikes=spikes, report=report, json=json)
     else:
-        run_many(choices, found, jobs=jobs, report=report, json=json)
+        run_many(choices, found, jobs=jobs, batch=batch, report=report, json=json)
 
 
 @app.command()

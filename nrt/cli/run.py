@@ -132,9 +132,11 @@ def _verdict(report: Report) -> str:
     return f"class {report.winner} with {values[report.winner]:g}" + (f" (then {runners})" if runners else "")
 
 
-def run_many(choices: Choices, sources: Sequence[str], *, jobs: int, report: Path | None, json: bool) -> None:
+def run_many(
+    choices: Choices, sources: Sequence[str], *, jobs: int, batch: int, report: Path | None, json: bool
+) -> None:
     """Runs every source from the reset state; a row each, the failures named, and the totals."""
-    reports = asyncio.run(_run_many(choices, sources, jobs))
+    reports = asyncio.run(_run_many(choices, sources, jobs, batch))
     plain = [result.to_dict() for result in reports]
     if report is not None:
         report.write_text(json_module.dumps(plain, indent=2) + "\n", encoding="utf-8")
@@ -147,7 +149,7 @@ def run_many(choices: Choices, sources: Sequence[str], *, jobs: int, report: Pat
         raise nrt.StreamError(f"{len(failed)} of {len(sources)} recordings failed")
 
 
-async def _run_many(choices: Choices, sources: Sequence[str], jobs: int) -> list[Report]:
+async def _run_many(choices: Choices, sources: Sequence[str], jobs: int, batch: int) -> list[Report]:
     network = choices.load()
     console = Console(stderr=True)
     async with nrt.open(choices.device) as session:
@@ -160,7 +162,7 @@ async def _run_many(choices: Choices, sources: Sequence[str], jobs: int) -> list
                 count += 1
                 status.update(f"{count} of {len(sources)}  {sources[index]}  {result.error}")
 
-            return await session.run_all(sources, jobs=jobs, done=done)
+            return await session.run_all(sources, jobs=jobs, batch=batch, done=done)
 
 
 def _print_table(sources: Sequence[str], reports: Sequence[Report]) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nrt import registry
+from nrt.device import Device
 from nrt.errors import MissingDependency
 from nrt.formats import FORMATS
 
@@ -20,10 +21,10 @@ KERNELS = ("nrt_sim.cpu.engine:warm", "nrt.formats.warm:warm", "nrt_sim.sensors.
 
 def _status(entry: registry.Entry) -> str:
     try:
-        registry.load(entry)
+        loaded = registry.load(entry)
     except MissingDependency as error:
         return str(error)
-    return "ready"
+    return loaded.availability() if isinstance(loaded, type) and issubclass(loaded, Device) else "ready"
 
 
 def show_registry(json: bool) -> None:

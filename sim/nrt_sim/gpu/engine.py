@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal, Self
-
-import numpy as np
+from collections.abc import Mapping
+from typing import Self
 
 from nrt.device import Counters
-from nrt.network import Network
 from nrt.packet import Records
 from nrt_sim.engine import Engine
-from nrt_sim.gpu.plan import lay_out
+from nrt_sim.gpu.failures import translated
+from nrt_sim.gpu.layout import Layout
 from nrt_sim.gpu.simulation import MakeOps, Projections, Simulation
 
 
 class GpuEngine(Engine):
-    """One recording, streaming. Subclasses say on which device by `make`."""
+    """A network laid out, streaming one recording through the device that `make` gives; `uri` names it in errors."""
 
     def __init__(
         self,
-        network: Network,
-        watched: Sequence[str],
+        layout: Layout,
         make: MakeOps,
-        dtype: Literal["float32", "float64"] = "float32",
+        uri: str,
         span: int = 1,
         projections: Projections = "measured",
     ) -> None:
-        self._attach(Simulation(lay_out(network, watched, np.dtype(dtype)), make, 1, span, projections))
-        self._again = (make, span, projections)
+        self._make, self._uri, self._span, self._projections = make, uri, span, projections
+        self._attach(layout)
 
-    def _attach(self, simulation: Simulation) -> None:
-        self.simulation = simulation
-        self.network = simulation.layout.network
-        self.watched = tuple(watch.name for watch in simulation.layout.watches)
+    def _attach(self, layout: Layout) -> None:
+        self.network = layout.network
+        self.watched = tuple(watch.name for watch in layout.watches)
+        self.layout = layout
+        self.simulation = self.side_by_side(1)
+
+    def side_by_side(self, batch: int) -> Simulation:
+        """Another simulation of the same network on the same device, of so many recordings."""
+        with translated(self._uri):
+            return Simulation(self.layout, self._make, batch, self._span, self._projections)
 
     def reset(self) -> None:
-        self.simulation.reset()
+        with translated(self._uri):
+            self.simulation.reset()
 
     def run(self, inputs: Records, start: int, steps: int) -> Mapping[str, Records]:
-        return self.simulation.run([inputs], [start], steps)[0]
+        with translated(self._uri):
+            return self.simulation.run([inputs], [start], steps)[0]
 
     def counters(self) -> Counters:
         return self.simulation.counters()
 
     def fork(self) -> Self:
-        twin = object.__new__(type(self))
-        make, span, projections = self._again
-        twin._again = self._again
-        twin._attach(Simulation(self.simulation.layout, make, 1, span, projections))
-        return twin
+        return type(self)(self.layout, self._make, self._uri, self._span, self._projections)

@@ -36,7 +36,7 @@ fire puts out v.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -175,3 +175,7 @@ class Ops(ABC):
     @abstractmethod
     def close(self) -> None:
         """Gives the device's memory back; may be called twice."""
+
+
+MakeOps = Callable[[Layout, int, int, int], Ops]
+"""Makes Ops for a layout, a batch, a span and a room."""

@@ -6,7 +6,7 @@ on, it does not know: that is `Ops`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, Literal
 
@@ -17,7 +17,7 @@ from nrt.device import Counters
 from nrt.errors import ConfigError
 from nrt.packet import EVENT, MEMBRANE, SPIKE, Records, join, words
 from nrt_sim.gpu.layout import Layout, Watch
-from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, Ops, Program, Project, Way
+from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, MakeOps, Program, Project, Way
 
 Projections = Literal["measured", "sparse", "dense"]
 
@@ -27,9 +27,6 @@ WATCHED: Final = 2**22
 """Elements that all steps of a chunk may show."""
 REACH: Final = 1.5
 """How far the density must be beyond the turning point before a route is computed the other way."""
-
-MakeOps = Callable[[Layout, int, int, int], Ops]
-"""Ops for a layout, a batch, a span and a room."""
 
 
 class Simulation:
@@ -112,7 +109,12 @@ class Simulation:
         """How each route is computed at present, by its name."""
         return {route.name: self._ways[route.index] for route in self.layout.routes}
 
+    def empty(self) -> dict[str, Records]:
+        """What no step at all gives."""
+        return _joined(self.layout, [])
+
     def close(self) -> None:
+        """Gives the device's memory back."""
         self._ops.close()
 
     def _first_way(self, route: int) -> Way:
@@ -186,6 +188,11 @@ class Simulation:
         return made
 
 
+def nothing() -> Records:
+    """No events."""
+    return np.empty(0, EVENT)
+
+
 def program(layout: Layout, ways: Mapping[int, Way]) -> Program:
     """One pass: the input, then layer by layer what arrives and what becomes of it, then what is watched."""
     instructions: list[Encode | Project | Advance | Collect] = [Encode()]
@@ -229,7 +236,7 @@ def _chunk(inputs: Sequence[Records], edges: Sequence[NDArray[np.int64]], done: 
     kinds = {part.dtype == SPIKE for part in filled}
     if len(kinds) > 1:
         raise ConfigError("recordings of events and of spikes cannot run side by side")
-    together = filled[0] if len(filled) == 1 else join(filled) if filled else np.empty(0, EVENT)
+    together = filled[0] if len(filled) == 1 else join(filled) if filled else nothing()
     if not together.flags.c_contiguous:
         together = together.copy()
     return Chunk(words(together), bounds, True in kinds)

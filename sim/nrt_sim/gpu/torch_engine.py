@@ -1,18 +1,21 @@
-"""TorchEngine: the GPU simulator's engine on torch operators, as `torch:cpu` runs it."""
+"""TorchEngine: the engine of `torch:cpu`, for who has no device."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
+
+import numpy as np
 
 from nrt.network import Network
 from nrt_sim.gpu.engine import GpuEngine
+from nrt_sim.gpu.plan import lay_out
 from nrt_sim.gpu.simulation import Projections
-from nrt_sim.gpu.torch_ops import TorchOps
+from nrt_sim.gpu.torch_ops import torch_ops
 
 
 class TorchEngine(GpuEngine):
-    """`GpuEngine` on torch's CPU backend."""
+    """`GpuEngine` on torch's CPU backend, from a network."""
 
     def __init__(
         self,
@@ -22,4 +25,10 @@ class TorchEngine(GpuEngine):
         span: int = 1,
         projections: Projections = "measured",
     ) -> None:
-        super().__init__(network, watched, TorchOps, dtype, span, projections)
+        layout = lay_out(network, watched, np.dtype(dtype))
+        super().__init__(layout, torch_ops(), "torch:cpu", span, projections)
+
+    def fork(self) -> Self:
+        twin = object.__new__(type(self))
+        GpuEngine.__init__(twin, self.layout, self._make, self._uri, self._span, self._projections)
+        return twin

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrt_sim.gpu.layout import Layout, Route, RowTable, Watch
-from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, Ops, Program, Project, Tally
+from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, MakeOps, Ops, Program, Project, Tally
 from nrt_sim.gpu.torch_cells import Cells
 from nrt_sim.gpu.torch_count import Counting
 from nrt_sim.gpu.torch_dense import Apply, dense_way
@@ -20,14 +20,50 @@ from nrt_sim.gpu.torch_past import Past
 from nrt_sim.gpu.torch_scatter import Scatter, Spikes, sparse_way
 
 
+class Ways:
+    """Both ways of the routes of a layout, with their weights on the device; made when first taken, then shared."""
+
+    def __init__(self, layout: Layout, device: torch.device) -> None:
+        self._layout, self._device = layout, device
+        self._dtype = torch.float64 if layout.dtype == np.float64 else torch.float32
+        self._dense: dict[int, Apply] = {}
+        self._sparse: dict[int, Scatter] = {}
+
+    def dense(self, route: Route) -> Apply:
+        if route.index not in self._dense:
+            self._dense[route.index] = dense_way(self._layout, route, self._device, self._dtype)
+        return self._dense[route.index]
+
+    def sparse(self, route: Route) -> Scatter:
+        if route.index not in self._sparse:
+            self._sparse[route.index] = sparse_way(self._layout, route, self._device, self._dtype)
+        return self._sparse[route.index]
+
+
+def torch_ops(device: torch.device | None = None) -> MakeOps:
+    """Makes TorchOps on `device`, the CPU by default, which share the weights of a layout."""
+    where = device or torch.device("cpu")
+    known: list[tuple[Layout, Ways]] = []
+
+    def make(layout: Layout, batch: int, span: int, room: int) -> TorchOps:
+        ways = next((ways for seen, ways in known if seen is layout), None)
+        if ways is None:
+            ways = Ways(layout, where)
+            known.append((layout, ways))
+        return TorchOps(layout, batch, span, room, where, ways)
+
+    return make
+
+
 class TorchOps(Ops):
     """`Ops` with torch operators; see `nrt_sim.gpu.ops`."""
 
     def __init__(
-        self, layout: Layout, batch: int, span: int, room: int, device: torch.device | None = None
+        self, layout: Layout, batch: int, span: int, room: int, device: torch.device, ways: Ways
     ) -> None:
         super().__init__(layout, batch, span, room)
-        self.device = device or torch.device("cpu")
+        self.device = device
+        self._ways = ways
         self.dtype = torch.float64 if layout.dtype == np.float64 else torch.float32
         with torch.inference_mode():
             self._build()
@@ -45,8 +81,6 @@ class TorchOps(Ops):
         ]
         self._current: list[Tensor | None] = [None] * len(layout.layers)
         self._counting = [Counting(layer, layout, batch, device) for layer in layout.layers]
-        self._dense: dict[int, Apply] = {}
-        self._sparse: dict[int, Scatter] = {}
         self._step = 0
         self._spikes: dict[tuple[int, int], Spikes] = {}
         self._seen: list[list[Tensor]] = [[] for _ in layout.watches]
@@ -113,9 +147,7 @@ class TorchOps(Ops):
         shape = (*source.shape[:2], target.size)
         current = self._current[route.target]
         if what.way == "dense":
-            if route.index not in self._dense:
-                self._dense[route.index] = dense_way(self.layout, route, self.device, self.dtype)
-            made = self._dense[route.index](planes)
+            made = self._ways.dense(route)(planes)
             if what.first or current is None:
                 self._current[route.target] = _own(made, planes).view(shape)
             else:
@@ -124,11 +156,8 @@ class TorchOps(Ops):
         if what.first or current is None:
             current = torch.zeros(shape, dtype=self.dtype, device=self.device)
             self._current[route.target] = current
-        if route.index not in self._sparse:
-            self._sparse[route.index] = sparse_way(self.layout, route, self.device, self.dtype)
-        self._sparse[route.index](
-            self._listed(route.source, route.delay, planes), current.view(-1, target.size)
-        )
+        listed = self._listed(route.source, route.delay, planes)
+        self._ways.sparse(route)(listed, current.view(-1, target.size))
 
     def _listed(self, layer: int, delay: int, planes: Tensor) -> Spikes:
         """What a layer put out, as a list; made once in a pass."""
@@ -192,8 +221,6 @@ class TorchOps(Ops):
 
     def close(self) -> None:
         self._cells.clear()
-        self._dense.clear()
-        self._sparse.clear()
         self._past, self._counting, self._current = [], [], []
         self._seen = []
 

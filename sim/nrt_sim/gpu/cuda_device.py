@@ -1,0 +1,102 @@
+"""`cuda:N`: the GPU simulator on an NVIDIA GPU, with its kernels. Never tried on a GPU by who wrote it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nrt.device import Energy
+from nrt.errors import ConfigError, DeviceError, DeviceLost, MissingDependency, NotFound
+from nrt.registry import Uri
+from nrt_sim.gpu.device import GpuDevice
+from nrt_sim.gpu.energy import Meter, idle_watts
+from nrt_sim.gpu.nvml import Nvml
+from nrt_sim.gpu.ops import MakeOps
+from nrt_sim.gpu.simulation import Projections
+from nrt_sim.gpu.survey import cupy_cuda, obstacle, survey, torch_cuda
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CudaDevice(GpuDevice):
+    """float32 on GPU N (0 by default); kernels by CuPy, dense projections by torch, a CUDA graph per pass.
+
+    energy: whether runs of 5 s and more report what the GPU's own counter says; opening then takes 5 s longer, in
+    which the idle GPU is measured
+    """
+
+    def __init__(
+        self, uri: Uri, *, span: int = 1, projections: Projections = "measured", energy: bool = False
+    ) -> None:
+        super().__init__(uri, span, projections, "float32")
+        if uri.place and not uri.place.isdecimal():
+            raise ConfigError(f"{self.uri}: '{uri.place}' is no number of a GPU; write cuda:0")
+        self._index = int(uri.place or 0)
+        self._options = (span, projections, energy)
+        self._wants_energy = energy
+        self._meter: Meter | None = None
+        self._name = ""
+
+    @classmethod
+    def availability(cls) -> str:
+        return survey()
+
+    async def open(self) -> None:
+        nvml = Nvml.load()
+        reason = obstacle(nvml.cuda(), torch_cuda, cupy_cuda)
+        if "is not installed" in reason:
+            package, extra = ("torch" if reason.startswith("torch") else "cupy"), f"gpu-cuda{nvml.cuda()[0]}"
+            raise MissingDependency(self.uri, package, extra)
+        if reason:
+            raise DeviceError(self.uri, reason)
+        gpus = nvml.gpus()
+        if self._index >= len(gpus):
+            known = [f"cuda:{gpu.index}" for gpu in gpus]
+            raise NotFound(
+                str(self._index), f"{self.uri}: no such GPU; there is {', '.join(known) or 'none'}", known
+            )
+        self._name = gpus[self._index].name
+        if self._wants_energy:
+            await self._prepare_meter(nvml)
+
+    async def _prepare_meter(self, nvml: Nvml) -> None:
+        import asyncio
+
+        def read() -> float:
+            return nvml.energy(self._index)
+
+        idle = await asyncio.to_thread(idle_watts, read)
+        self._meter = Meter(read, self._name, idle)
+
+    async def reset(self) -> None:
+        await super().reset()
+        if self._meter is not None:
+            self._meter.begin()
+
+    async def energy(self) -> Energy | None:
+        return None if self._meter is None else self._meter.energy()
+
+    def _torch_device(self) -> torch.device:
+        import torch
+
+        return torch.device("cuda", self._index)
+
+    def _make(self) -> MakeOps:
+        from nrt_sim.gpu.cuda_ops import cuda_ops
+
+        return cuda_ops(self._torch_device())
+
+    def _free(self) -> int:
+        import torch
+
+        try:
+            return int(torch.cuda.mem_get_info(self._torch_device())[0])
+        except RuntimeError as error:
+            raise DeviceLost(self.uri, str(error).splitlines()[0]) from error
+
+    def _notes(self) -> tuple[str, ...]:
+        return (f"on {self._name}", "the CUDA kernels were checked without a GPU; see docs/gpu.md")
+
+    def _sibling(self) -> CudaDevice:
+        span, projections, energy = self._options
+        return CudaDevice(self._uri, span=span, projections=projections, energy=energy)
