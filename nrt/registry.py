@@ -187,7 +187,19 @@ def _line_options(made: Callable[..., Any], uri: Uri) -> list[str]:
         return []
     if uri.wire not in wires:
         raise ConfigError(f"{uri}: write {' or '.join(f'{uri.scheme}+{each}:' for each in wires)}")
-    return [*option_names(load(BOARDS[uri.scheme] if uri.wire == "emu" else WIRES[uri.wire])), "faults"]
+    far = board(uri.scheme) if uri.wire == "emu" else load(WIRES[uri.wire])
+    carries_bytes = hasattr(far, "receive") or hasattr(far, "read")
+    return [*option_names(far), *(["faults"] if carries_bytes else [])]
+
+
+def board(scheme: str) -> Any:
+    """The class of the emulated board of `scheme`. Raises NotFound, MissingDependency."""
+    rows = table("boards")
+    if scheme not in rows:
+        raise NotFound(
+            scheme, f"no emulated board '{scheme}'; there is {', '.join(rows) or 'none'}", list(rows)
+        )
+    return load(rows[scheme])
 
 
 def option_names(made: Callable[..., Any]) -> list[str]:

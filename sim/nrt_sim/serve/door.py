@@ -22,8 +22,8 @@ class Door(ABC):
         """Looks who came and went; never waits. True if a fresh link began, and what came before it is over."""
 
     @abstractmethod
-    def read(self) -> bytes:
-        """What the driver wrote; b"" when it has hung up. Raises BlockingIOError where there is nothing."""
+    def read(self, most: int) -> bytes:
+        """At most so many bytes that the driver wrote; b"" when it has hung up. Raises BlockingIOError for none yet."""
 
     @abstractmethod
     def write(self, raw: memoryview) -> int:

@@ -17,6 +17,7 @@ from typing import Final, Self
 from nrt.clock import now
 from nrt.wire import Board
 from nrt_sim.serve.door import Door
+from nrt_sim.serve.line import Line
 
 LIMIT: Final = 1 << 16
 _RETRY: Final = 0.001
@@ -26,11 +27,13 @@ _RETRY: Final = 0.001
 class Server:
     """Serves `board` at `door`, in a thread from `start` to `stop`, or in the caller's with `run`.
 
-    What the board sends by itself goes out when it is due, up to 1 ms late: the resolution of epoll.
+    baud: bits per second each way, ten of them a byte; 0 for as fast as the transport goes
+    What is due, of the board's own accord or at that speed, is up to 1 ms late: the resolution of epoll.
     """
 
-    def __init__(self, board: Board, door: Door) -> None:
+    def __init__(self, board: Board, door: Door, *, baud: int = 0) -> None:
         self.board, self.door = board, door
+        self._in, self._out = Line(baud), Line(baud)
         self._unsent = bytearray()
         self._stuck = self._told = self._balked = False
         self._counts: Counter[str] = Counter()
@@ -104,6 +107,7 @@ class Server:
 
     def _turn(self) -> None:
         """Waits until something can be done, and does it."""
+        self._deliver(self._in.pop(now()))
         self._flush()
         self._listen()
         ready = dict(self._epoll.poll(self._patience()))
@@ -114,38 +118,45 @@ class Server:
             self._receive()
 
     def _connect(self) -> None:
+        self._deliver(self._in.drain())
         self._drop()
         self._counts["links"] += 1
         self.board.connect()
 
     def _receive(self) -> None:
         try:
-            data = self.door.read()
+            data = self.door.read(max(self._in.capacity - len(self._in), 1))
         except BlockingIOError:
             return
         returned = self.door.admit()  # it left and came back between two looks: its first bytes are in `data`
         if returned:
             self._connect()
-        if data:
-            self._counts["bytes in"] += len(data)
-            self.board.receive(data, now())
-        elif not returned:
+        self._counts["bytes in"] += len(data)
+        self._in.push(data, now())
+        if not data and not returned:
             self._hang_up()
+
+    def _deliver(self, data: bytes) -> None:
+        if data:
+            self.board.receive(data, now())
 
     def _hang_up(self) -> None:
         self._unlisten()
         self.door.hang_up()
+        self._deliver(self._in.drain())
         self._drop()
 
     def _drop(self) -> None:
-        self._counts["bytes not sent"] += len(self._unsent)
+        self._counts["bytes not sent"] += len(self._unsent) + len(self._out.drain())
         self._unsent.clear()
 
     def _flush(self) -> None:
         """Sends what the board has, as far as the line takes it."""
         if self.door.link < 0:
             return
-        self._unsent += self.board.transmit(now())
+        time = now()
+        self._out.push(self.board.transmit(time), time)
+        self._unsent += self._out.pop(time)
         before, self._stuck = len(self._unsent), False
         while self._unsent and not self._stuck:
             self._push()
@@ -167,7 +178,14 @@ class Server:
         """Seconds until the board sends by itself; None without end."""
         if self._balked:
             return _RETRY
-        due = self.board.due() if self.door.link >= 0 and not self._stuck else None
+        if self.door.link < 0:
+            return None
+        dues = [
+            self._in.due(),
+            None if self._stuck else self._out.due(),
+            None if self._stuck else self.board.due(),
+        ]
+        due = min((each for each in dues if each is not None), default=None)
         return None if due is None else max(due - now(), 0) / 1e9
 
     def _listen(self) -> None:
@@ -178,7 +196,8 @@ class Server:
         if link < 0:
             return
         room = self._stuck and not self._balked
-        mask = (select.EPOLLIN if len(self._unsent) < LIMIT else 0) | (select.EPOLLOUT if room else 0)
+        listening = len(self._unsent) + len(self._out) < LIMIT and len(self._in) < self._in.capacity
+        mask = (select.EPOLLIN if listening else 0) | (select.EPOLLOUT if room else 0)
         if self._listening < 0:
             self._epoll.register(link, mask)
             self._listening = link

@@ -58,9 +58,9 @@ class TcpDoor(Door):
             raise BrokenPipeError
         return self._driver
 
-    def read(self) -> bytes:
+    def read(self, most: int) -> bytes:
         try:
-            return self._inside().recv(1 << 16)
+            return self._inside().recv(most)
         except (ConnectionError, TimeoutError):
             return b""
 
