@@ -83,7 +83,7 @@ class Chip:
         """The period of the external slow clock; 0 stops it. The first tick is one period from now."""
         self._period = period_ps
         self._board[c.PERIOD] = period_ps
-        external = self._core[:, c.LEAK_INTERNAL] == 0
+        external = self._core[: c.HOST, c.LEAK_INTERNAL] == 0
         self._state[: c.HOST, c.TICK] = c.NEVER
         if period_ps:
             self._state[: c.HOST, c.TICK][external] = self.now + period_ps
@@ -152,7 +152,7 @@ def _core_row(row: I64, core: CnnLayerConfig, synop_ps: int) -> None:
         c.PAD_X: d["padding"]["x"], c.PAD_Y: d["padding"]["y"], c.HIGH: core.threshold_high,
         c.LOW: core.threshold_low, c.TO_ZERO: core.return_to_zero, c.LEAK: core.leak_enable,
         c.LEAK_INTERNAL: core.leak_internal_slow_clk_enable, c.MONITOR: core.monitor_enable,
-        c.BALANCER: core.input_congestion_balancer_enable, c.SYNOP: synop_ps,
+        c.BALANCER: core.input_congestion_balancer_enable, c.SYNOP: synop_ps, c.LATENCY: figures.CORE_LATENCY_PS,
     }  # fmt: skip
     for column, value in values.items():
         row[column] = int(value)

@@ -10,9 +10,9 @@ NEVER: Final = 1 << 62
 # One row per core: what the configuration says. A row more, READOUT, stands for the readout block.
 (
     ENABLED, IN_X, IN_Y, IN_F, OUT_X, OUT_Y, OUT_F, KERNEL, STRIDE_X, STRIDE_Y, PAD_X, PAD_Y,
-    HIGH, LOW, TO_ZERO, LEAK, LEAK_INTERNAL, MONITOR, BALANCER, DECIMATE, SYNOP, WEIGHTS, NEURONS, BIASES,
+    HIGH, LOW, TO_ZERO, LEAK, LEAK_INTERNAL, MONITOR, BALANCER, DECIMATE, SYNOP, LATENCY, WEIGHTS, NEURONS, BIASES,
     N_CORE,
-) = range(25)  # fmt: skip
+) = range(26)  # fmt: skip
 READOUT: Final = 9
 HOST: Final = 10
 """The server that hands the host's events to the chip; the DVS layer is part of it."""

@@ -5,7 +5,7 @@ synapses at once, and sends a spike to at most two targets as soon as the neuron
 
     v ← clip(v + w, threshold_low, 32767);   v ≥ threshold_high: one spike, v ← v − threshold_high  or  v ← 0
 
-A spike leaves CORE_LATENCY after the event began, plus the synapses before it; the core is busy for its synapses.
+A spike leaves LATENCY after the event began, plus the synapses before it; the core is busy for its synapses.
 A core begins nothing while a queue that it sends to is full, which is how an overloaded core holds up the whole
 chip; with its congestion balancer on, a full queue drops instead. Ticks of the slow clock add the bias to every
 neuron of a core, between events.
@@ -36,6 +36,7 @@ from nrt_sim.chips.speck.columns import (
     IN_X,
     IN_Y,
     KERNEL,
+    LATENCY,
     LAYER,
     LOW,
     MONITOR,
@@ -74,7 +75,6 @@ from nrt_sim.chips.speck.columns import (
     X,
     Y,
 )
-from nrt_sim.chips.speck.figures import CORE_LATENCY_PS
 
 I64 = NDArray[np.int64]
 I16 = NDArray[np.int16]
@@ -164,7 +164,7 @@ def convolve(
                 for k in range(channels):
                     if neurons[v + k] >= high:
                         neurons[v + k] = np.int16(0 if to_zero else neurons[v + k] - high)
-                        when = begin + CORE_LATENCY_PS + (done + k) * synop
+                        when = begin + row[LATENCY] + (done + k) * synop
                         used = fire(core, state, link, board, ring, out, used, c, when, ox, oy, k)
             done += channels
     state[c, SYNOPS] += done
@@ -191,7 +191,7 @@ def leak(
                 value = min(max(value, np.int32(low)), np.int32(_TOP))
                 if value >= high:
                     value = np.int32(0 if row[TO_ZERO] else value - high)
-                    when = begin + CORE_LATENCY_PS + (done + k) * row[SYNOP]
+                    when = begin + row[LATENCY] + (done + k) * row[SYNOP]
                     used = fire(core, state, link, board, ring, out, used, c, when, ox, oy, k)
                     moved = True
                 moved = moved or value != before
