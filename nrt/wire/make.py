@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nrt import registry
-from nrt.errors import ConfigError, NotFound
+from nrt.errors import ConfigError, Unsupported
 from nrt.registry import Uri
 from nrt.wire.base import Board, Wire
 from nrt.wire.faults import Faults
@@ -29,13 +29,13 @@ def wire(uri: Uri, defaults: Mapping[str, int] | None = None) -> Wire:
 def board(uri: Uri) -> Board:
     """A fresh emulated board of the URI's scheme, with those of its options that the board has.
 
-    Raises NotFound, ConfigError.
+    Raises NotFound, ConfigError, Unsupported.
     """
-    boards = registry.table("boards")
-    if uri.scheme not in boards:
-        known = ", ".join(boards) or "none"
-        raise NotFound(uri.scheme, f"no emulated board '{uri.scheme}'; there is {known}", [*boards])
-    made = registry.load(boards[uri.scheme])
+    made = registry.board(uri.scheme)
+    if not hasattr(made, "receive"):
+        raise Unsupported(
+            f"{uri.scheme}+emu", "this emulated board stands behind a vendor's calls, not behind a wire"
+        )
     built: Board = made(**registry.options_for(made, uri))
     return built
 
