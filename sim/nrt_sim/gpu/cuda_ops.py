@@ -1,0 +1,162 @@
+"""CudaOps: a layout on a GPU, its state in torch tensors, its arithmetic in the kernels of `kernels`.
+
+A program is prepared once per number of steps, as launches whose arguments never change (`cuda_pass`). On a GPU a pass
+runs kernel by kernel the first time (libraries find their workspace), is captured as a CUDA graph the second time, and
+is replayed from then on. The same class runs on a CPU with the kernels that g++ compiled (`shim`): so it is tested.
+
+Two chunks may be under way: `load` of the next may come before `fetch` of the one before, which it then returns. Each
+has a slab of its own, copied on a stream of its own, and so passes of its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import torch
+
+from nrt.errors import Unsupported
+from nrt_sim.gpu.cuda_layer import Compaction, LayerMemory, touched_tiles
+from nrt_sim.gpu.cuda_pass import Launcher, Machine, Pass, Play
+from nrt_sim.gpu.cuda_slab import Slab, Tallies
+from nrt_sim.gpu.cuda_tables import Addition, DeviceTable
+from nrt_sim.gpu.layout import Layout, Route, RowTable
+from nrt_sim.gpu.ops import Chunk, Fetched, Ops, Program
+
+Capture = Callable[[Play], Play]
+"""Records what a function launches, and gives a function that launches it again."""
+Key = tuple[int, Program, int]
+"""Slab, program and steps of a pass."""
+
+
+class CudaOps(Ops):
+    """`Ops` with kernels; see the module.
+
+    addition: how sparse routes add, see `nrt_sim.gpu.cuda_tables` · capture: None launches kernel by kernel
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        batch: int,
+        span: int,
+        room: int,
+        device: torch.device,
+        launcher: Launcher,
+        addition: Addition = "sorted",
+        capture: Capture | None = None,
+    ) -> None:
+        super().__init__(layout, batch, span, room)
+        _check_sizes(layout, batch * span)
+        self.device, self._capture = device, capture
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        with self._here():
+            self._machine = _machine(layout, batch, span, device, launcher, addition)
+            self._slabs = [Slab(layout, batch, room, device) for _ in range(2)]
+        self._plays: dict[Key, Play] = {}
+        self._captured: set[Key] = set()
+        self._program: Program = ()
+        self._turn, self._step = 0, 0
+        self._waiting: deque[Slab] = deque()
+
+    def _here(self) -> ExitStack:
+        """Inference, on this engine's own stream: sessions on one GPU do not wait for each other."""
+        stack = ExitStack()
+        stack.enter_context(torch.inference_mode())
+        if self._stream is not None:
+            stack.enter_context(torch.cuda.stream(self._stream))
+        return stack
+
+    def reset(self, recordings: Sequence[int] | None = None) -> None:
+        some = list(range(self.batch)) if recordings is None else list(recordings)
+        self._waiting.clear()
+        with self._here():
+            for memory in self._machine.layers:
+                memory.reset(some)
+            self._machine.tallies.reset(some)
+
+    def sparse_below(self, route: Route) -> float:
+        """Counted, not measured: below this share the sparse way moves fewer bytes (docs/gpu.md)."""
+        return 0.1 if isinstance(route.table, RowTable) else 0.05
+
+    def load(self, chunk: Chunk) -> None:
+        self._turn ^= 1
+        slab = self._slabs[self._turn]
+        with self._here():
+            if slab.load(chunk, self._step):  # its addresses have changed
+                self._plays = {key: play for key, play in self._plays.items() if key[0] != self._turn}
+                self._captured = {key for key in self._captured if key[0] != self._turn}
+        self._step += chunk.steps
+        self._waiting.append(slab)
+
+    def run(self, program: Program, steps: int) -> None:
+        with self._here():
+            self._switch(program)
+            while steps > 0:
+                now = min(steps, self.span)
+                self._pass((self._turn, program, now))
+                steps -= now
+            self._slabs[self._turn].answer(self._machine.tallies)
+
+    def _switch(self, program: Program) -> None:
+        """Another program may count on currents that begin at zero."""
+        if program == self._program:
+            return
+        self._program = program
+        for memory in self._machine.layers:
+            if memory.current is not None:
+                memory.current.zero_()
+
+    def _pass(self, key: Key) -> None:
+        turn, program, steps = key
+        if key not in self._plays:
+            self._plays[key] = Pass(self._machine, self._slabs[turn], program, steps).play
+        elif self._capture is not None and key not in self._captured:
+            self._captured.add(key)
+            self._plays[key] = self._capture(self._plays[key])
+        self._plays[key]()
+
+    def fetch(self) -> Fetched:
+        """What the oldest chunk gave that was not fetched yet; without one, the counts as they are."""
+        with self._here():
+            if not self._waiting:
+                self._slabs[self._turn].nothing(self._machine.tallies)
+                return self._slabs[self._turn].fetch(self._machine.tallies)
+            return self._waiting.popleft().fetch(self._machine.tallies)
+
+    def close(self) -> None:
+        """Nothing on the device is referred to any more."""
+        self._plays.clear()
+        self._waiting.clear()
+        self._slabs.clear()
+        for kept in (self._machine.layers, self._machine.tables, self._machine.dense):
+            kept.clear()
+
+
+def _machine(
+    layout: Layout, batch: int, span: int, device: torch.device, launcher: Launcher, addition: Addition
+) -> Machine:
+    size = batch * layout.layers[layout.input].size
+    tables = {
+        route.index: DeviceTable(
+            route, layout.layers[route.source], layout.layers[route.target], addition, device
+        )
+        for route in layout.routes
+        if route.table is not None
+    }
+    return Machine(
+        layout, batch, span, device, launcher,
+        [LayerMemory(layer, batch, span, device) for layer in layout.layers], tables,
+        Tallies(layout, batch, device), torch.zeros(-(-size // 32), dtype=torch.int32, device=device),
+        Compaction(touched_tiles(size), device),
+    )  # fmt: skip
+
+
+def _check_sizes(layout: Layout, lanes: int) -> None:
+    """Raises Unsupported where a number of a neuron in a pass takes more than 31 bits."""
+    for layer in layout.layers:
+        if lanes * layer.size >= 2**31:
+            raise Unsupported(
+                layer.name, f"{lanes} lanes of {layer.size} neurons are more than 2^31 at a time"
+            )
