@@ -91,6 +91,9 @@ DEVICES: Final[Mapping[str, Entry]] = {
         "nrt_drivers.speck.device:SpeckDevice",
         "SynSense Speck2f: +samna: a board, +emu: an emulated one (never tried on silicon)",
     ),
+    "tinyodin": Entry(
+        "nrt_drivers.tinyodin.device:TinyOdinDevice", "tinyODIN, 256 neurons, behind an AER bridge"
+    ),
 }
 
 SOURCES: Final[Mapping[str, Entry]] = {
@@ -111,6 +114,7 @@ WIRES: Final[Mapping[str, Entry]] = {
 """What a URI's +wire names; a device lists those that it speaks over in its class attribute `wires`."""
 
 BOARDS: Final[Mapping[str, Entry]] = {
+    "tinyodin": Entry("nrt_sim.chips.tinyodin.board:TinyOdinBoard", "a tinyODIN behind an AER bridge"),
     "speck": Entry("nrt_sim.chips.speck.double:samna", "a Speck2f kit behind the calls of samna"),
 }
 """Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""

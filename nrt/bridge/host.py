@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nrt.bridge import events, messages, words
 from nrt.bridge.events import Batch, Words
@@ -30,6 +32,9 @@ T = TypeVar("T")
 _PROBE: Final = words.BRIDGE.record("probe")
 _ECHO: Final = words.BRIDGE.record("echo")
 _TAGS: Final = range(1, 256)
+_REQUESTS: Final = 64  # that may be unanswered at a time
+
+_Asked = tuple[int, "asyncio.Future[Message]"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,41 +110,45 @@ class Bridge:
     async def transfer(self, addresses: Data, data: Data) -> Data:
         """SPI transactions in order; what came back for each. All that was sent before is executed before."""
         most = (self._port.link.longest - words.MESSAGE.size) // messages.TRANSFER.size
-        asked = [
-            self._request(
-                words.TRANSFER,
-                len(addresses[at : at + most]),
-                messages.pack_transfers(addresses[at : at + most], data[at : at + most]),
-            )
-            for at in range(0, len(addresses), most)
-        ]
-        answers = [await self._answer(each) for each in asked]
-        back = [self._parsed(messages.unpack_transfers, answer)[1] for answer in answers]
-        return np.concatenate([np.empty(0, np.uint32), *back])
+        parts = [slice(at, at + most) for at in range(0, len(addresses), most)]
+        asked: list[_Asked] = []
+        for part in parts:
+            rows = messages.pack_transfers(addresses[part], data[part])
+            asked.append(await self._request(words.TRANSFER, len(addresses[part]), rows))
+        out = np.empty(len(addresses), np.uint32)
+        for part, each in zip(parts, asked, strict=True):
+            rows = self._rows(await self._answer(each), messages.TRANSFER.size, len(addresses[part]))
+            out[part] = messages.unpack_transfers(rows)[1]
+        return out
 
-    async def write(self, address: int, data: int, contents: bytes) -> None:
-        """Writes each byte of `contents`, in the low bits of `data`, to consecutive addresses."""
+    async def write(self, addresses: Data, contents: NDArray[np.uint8], data: int = 0) -> None:
+        """Writes each byte of `contents`, in the low bits of `data`, to its address. The order is the bridge's."""
         most = self._port.link.longest - words.MESSAGE.size - messages.BLOCK.size
-        asked = [
-            self._request(
-                words.WRITE,
-                len(contents[at : at + most]),
-                messages.pack_block(address + at, data, contents[at : at + most]),
-            )
-            for at in range(0, len(contents), most)
-        ]
+        order = np.argsort(addresses, kind="stable")
+        asked: list[_Asked] = []
+        for begin, end in _consecutive(addresses[order], most):
+            part = order[begin:end]
+            block = messages.pack_block(int(addresses[part[0]]), data, contents[part].tobytes())
+            asked.append(await self._request(words.WRITE, end - begin, block))
         for each in asked:
             await self._answer(each)
 
-    async def read(self, address: int, count: int) -> bytes:
-        """The low byte that comes back from each of `count` consecutive addresses."""
+    async def read(self, addresses: Data, data: int = 0) -> NDArray[np.uint8]:
+        """The low byte that comes back from each address when `data` is sent."""
         most = self._port.link.longest - words.MESSAGE.size
-        sizes = [min(most, count - at) for at in range(0, count, most)]
+        order = np.argsort(addresses, kind="stable")
+        runs = list(_consecutive(addresses[order], most))
         asked = [
-            self._request(words.READ, size, messages.pack_block(address + k * most, 0))
-            for k, size in enumerate(sizes)
+            await self._request(
+                words.READ, end - begin, messages.pack_block(int(addresses[order[begin]]), data)
+            )
+            for begin, end in runs
         ]
-        return b"".join([messages.rows(await self._answer(each), 1) for each in asked])
+        out = np.empty(len(addresses), np.uint8)
+        for (begin, end), each in zip(runs, asked, strict=True):
+            answer = await self._answer(each)
+            out[order[begin:end]] = np.frombuffer(self._rows(answer, 1, end - begin), np.uint8)
+        return out
 
     async def reset_chip(self) -> None:
         """Pulses the chip's reset line."""
@@ -186,6 +195,13 @@ class Bridge:
             self._change.clear()
             await self._change.wait()
         return self._batches.popleft()
+
+    async def drain(self) -> None:
+        """Waits until all that was sent is executed, and forgets the spikes that nobody received."""
+        await self.send(events.pack_marks(0))
+        while self._marks > 0:
+            await self.receive()
+        self._batches.clear()
 
     @property
     def undelivered(self) -> int:
@@ -238,19 +254,20 @@ class Bridge:
     # ----------------------------------------------------------------------------------------- requests
 
     async def _ask(self, type: int, count: int = 0, body: bytes = b"") -> Message:
-        return await self._answer(self._request(type, count, body))
+        return await self._answer(await self._request(type, count, body))
 
-    def _request(self, type: int, count: int = 0, body: bytes = b"") -> tuple[int, asyncio.Future[Message]]:
-        """Queues a request; its type and what its answer will be."""
-        tag = next((tag for tag in _TAGS if tag not in self._asked), 0)
-        if not tag:
-            raise DeviceError(self.name, "more than 255 requests at once")
+    async def _request(self, type: int, count: int = 0, body: bytes = b"") -> _Asked:
+        """Queues a request; its type and what its answer will be. Waits while too many are unanswered."""
+        while len(self._asked) >= _REQUESTS:
+            self._change.clear()
+            await self._change.wait()
+        tag = next(tag for tag in _TAGS if tag not in self._asked)
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._port.send(messages.pack(type, tag, count, body))
         self._asked[tag] = answer
         return type, answer
 
-    async def _answer(self, asked: tuple[int, asyncio.Future[Message]]) -> Message:
+    async def _answer(self, asked: _Asked) -> Message:
         type, answer = asked
         message = await answer
         if message.type != type + ANSWER:
@@ -285,11 +302,13 @@ class Bridge:
         elif message.type == words.SAMPLES:
             self._sampled(messages.unpack_samples(messages.rows(message, messages.SAMPLE.size)))
         elif message.type == words.ERROR:
-            self._port.fail(DeviceError(self.name, f"the board says: {messages.unpack_error(message.body)}"))
+            code, text = messages.unpack_error(message.body)
+            kind = DeviceTimeout if code == "chip_stalled" else DeviceError
+            self._port.fail(kind(self.name, f"the board says: {text}"))
 
     def _resolve(self, answer: asyncio.Future[Message], message: Message) -> None:
         if message.type == words.ERROR:
-            refused = DeviceError(self.name, f"the board refused: {messages.unpack_error(message.body)}")
+            refused = DeviceError(self.name, f"the board refused: {messages.unpack_error(message.body)[1]}")
             _refuse(answer, refused)
         else:
             answer.set_result(message)
@@ -325,15 +344,29 @@ class Bridge:
         self._asked.clear()
         self._change.set()
 
+    def _rows(self, message: Message, size: int, count: int) -> bytes:
+        """The body, which must be `count` rows of `size` bytes. Raises ProtocolError."""
+        if message.count != count or len(message.body) != count * size:
+            got = f"{message.count} in {len(message.body)} bytes"
+            raise ProtocolError(self.name, 0, f"{count} rows of {message.label}", got)
+        return message.body
+
     def _unexpected(self, expected: str, got: Message) -> ProtocolError:
         return ProtocolError(self.name, 0, f"the message {expected}", f"{got.label}")
 
     def _parsed(self, unpack: Callable[[bytes], T], message: Message) -> T:
-        """The body of an answer. Raises ProtocolError where it is not as its type says."""
+        """The body of a message. Raises ProtocolError where it is not as its type says."""
         try:
             return unpack(message.body)
         except ConfigError as error:
             raise ProtocolError(self.name, 0, f"the body of {message.label}", str(error)) from error
+
+
+def _consecutive(addresses: Data, most: int) -> Iterator[tuple[int, int]]:
+    """Where runs of consecutive addresses begin and end, none longer than `most`."""
+    edges = np.flatnonzero(np.diff(addresses.astype(np.int64)) != 1) + 1
+    for begin, end in pairwise([0, *edges.tolist(), len(addresses)]):
+        yield from ((at, min(at + most, end)) for at in range(begin, end, most))
 
 
 def _refuse(waiting: asyncio.Future[T], error: DeviceError) -> None:

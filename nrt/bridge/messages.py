@@ -246,15 +246,16 @@ def pack_error(code: str, about: int, text: str, detail: int = 0) -> bytes:
     return ERROR.pack(code=words.ERRORS[code], about=about, detail=detail) + text.encode()
 
 
-def unpack_error(body: bytes) -> str:
-    """What the bridge complains of, as a sentence."""
+def unpack_error(body: bytes) -> tuple[str, str]:
+    """The code's name, and what the bridge complains of as a sentence."""
     try:
         head = ERROR.integers(body)
     except ConfigError:
-        return "an error message that is cut short"
+        return "malformed", "an error message that is cut short"
+    code = words.ERRORS.label(head["code"])
     text = body[ERROR.size :].decode("utf-8", "replace")
     about = f" ({words.MESSAGES.label(head['about'])})" if head["about"] else ""
-    return f"{words.ERRORS.label(head['code']).replace('_', ' ')}{about}: {text}"
+    return code, f"{code.replace('_', ' ')}{about}: {text}"
 
 
 def rows(message: Message, size: int) -> bytes:

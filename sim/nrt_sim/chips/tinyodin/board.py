@@ -249,7 +249,8 @@ class TinyOdinBoard:
         address, data, contents = messages.unpack_block(message.body)
         if len(contents) != message.count:
             raise ConfigError(f"{len(contents)} bytes instead of {message.count}")
-        self._spi(_from(address, len(contents)), data | np.frombuffer(contents, np.uint8).astype(np.uint32))
+        low = np.frombuffer(contents, np.uint8).astype(np.uint32)
+        self._spi(_from(address, len(contents)), low | np.uint32(data))
         return message.count, b""
 
     def _read(self, message: Message) -> tuple[int, bytes]:
@@ -307,7 +308,7 @@ class TinyOdinBoard:
         return 0, b""
 
     def _measure(self) -> None:
-        """The samples of every period that has ended; those that the link has no room for are lost, as told by index."""
+        """The samples of every period that has ended. What the link has no room for is lost, and told by the index."""
         while self._period and self._time >= self._sampled + self._period:
             self._sampled += self._period
             sample = Sample(self._sampled, self._sample, 0, round(self._power * 1e9))
@@ -320,4 +321,4 @@ class TinyOdinBoard:
 
 
 def _from(address: int, count: int) -> messages.Data:
-    return address + np.arange(count, dtype=np.uint32)
+    return np.arange(address, address + count).astype(np.uint32)
