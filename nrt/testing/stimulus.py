@@ -58,9 +58,12 @@ def events(*rows: tuple[int, int, int, int]) -> Records:
 def small(inputs: int = 8, hidden: int = 6, outputs: int = 4, *, name: str = "conformance") -> Network:
     """Two dense layers of integrate-and-fire neurons that every known chip can compute exactly.
 
-    Whole-number weights of 0 to 3, thresholds of 4 and 3, reset to zero, no leak; one row of `inputs` pixels.
-    With at most one event in a step, a chip that works event by event and one that works step by step agree.
+    Whole-number weights of 0 to 3, thresholds of 4 and 3, reset to zero, no leak; one row of `inputs` pixels. Every
+    input drives one hidden neuron, so an event makes at most one of them fire: with one event in a step, a chip
+    that works event by event and one that works step by step agree.
     """
+    first = np.zeros((hidden, inputs))
+    first[np.arange(inputs) % hidden, np.arange(inputs)] = 1 + np.arange(inputs) % 3
     return Network(
         (
             Population("input", (1, 1, inputs)),
@@ -68,7 +71,7 @@ def small(inputs: int = 8, hidden: int = 6, outputs: int = 4, *, name: str = "co
             Population("output", (outputs,), neuron(threshold=3.0)),
         ),
         (
-            Projection("input", "hidden", (Dense(_weights(hidden, inputs)),)),
+            Projection("input", "hidden", (Dense(array(first)),)),
             Projection("hidden", "output", (Dense(_weights(outputs, hidden)),)),
         ),
         ("input",),
