@@ -29,27 +29,27 @@ _LARGEST: Final = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What tomllib made of a definition, which fits the schema, and the lines of its parts."""
+    """What tomllib made of a definition, and its text, to find the line of a mistake in."""
 
     path: Path
     root: Node
-    lines: Mapping[Place, int]
+    text: str
 
     @classmethod
     def parse(cls, path: Path, text: str) -> Document:
         """Raises SpecError for what is no TOML or does not fit the schema."""
-        root, lines = _toml(path, text)
-        for place, reason in check(root, device_schema()):
-            raise SpecError(path, nearest(lines, place), reason)
-        return cls(path, root, lines)
+        document = cls(path, _toml(path, text), text)
+        for place, reason in check(document.root, device_schema()):
+            document.fail(place, reason)
+        return document
 
-    def line(self, place: Place) -> int:
-        """Where something stands, from 1."""
-        return nearest(self.lines, place)
+    def error(self, place: Place, reason: str) -> SpecError:
+        """The error for that place; its line is looked for only now, as that takes longer than parsing."""
+        return SpecError(self.path, nearest(locate(self.text), place), reason)
 
     def fail(self, place: Place, reason: str) -> NoReturn:
         """Raises SpecError for that place."""
-        raise SpecError(self.path, self.line(place), reason)
+        raise self.error(place, reason)
 
     def rows(self, section: str, make: Callable[[str, Node], T]) -> Mapping[str, T]:
         """A section's tables by name, each made into something."""
@@ -92,11 +92,11 @@ def _bare(value: object) -> object:
     return [_bare(each) for each in value] if isinstance(value, list) else value
 
 
-def _toml(path: Path, text: str) -> tuple[dict[str, Any], Mapping[Place, int]]:
+def _toml(path: Path, text: str) -> dict[str, Any]:
     if len(text) > _LARGEST:
         raise SpecError(path, 1, f"{len(text)} characters are too many for a definition")
     try:
-        return tomllib.loads(text), locate(text)
+        return tomllib.loads(text)
     except RecursionError:
         raise SpecError(path, 1, "nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or an integer of thousands of digits

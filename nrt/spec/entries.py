@@ -277,7 +277,6 @@ class Vector:
     fields: Mapping[str, int | float | bytes]
     meaning: str
     source: str
-    line: int
 
 
 class Settings(Names[Setting]):

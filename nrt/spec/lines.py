@@ -48,7 +48,7 @@ class _Scanner:
             elif self._peek("["):
                 self._take(1)
                 table = self._resolve(self._key())
-                self._note(table, self._line)
+                self._note(table)
                 self._find("]")
             else:
                 self._pair(table)
@@ -60,8 +60,7 @@ class _Scanner:
         name = (*self._resolve(key[:-1]), key[-1])
         index = self._elements.get(name, -1) + 1
         self._elements[name] = index
-        self._note(name, self._line)
-        self._note((*name, index), self._line)
+        self._note((*name, index))
         self._find("]]")
         return (*name, index)
 
@@ -75,10 +74,8 @@ class _Scanner:
         return path
 
     def _pair(self, table: Path) -> None:
-        line = self._line
         path = (*table, *self._key())
-        for length in range(len(table) + 1, len(path) + 1):
-            self._note(path[:length], line)
+        self._note(path)
         self._find("=")
         self._skip()
         self._value(path)
@@ -96,7 +93,7 @@ class _Scanner:
         self._take(1)
         index = 0
         while self._skip() and not self._peek("]"):
-            self._note((*path, index), self._line)
+            self._note((*path, index))
             self._value((*path, index))
             index += 1
             self._comma()
@@ -169,5 +166,7 @@ class _Scanner:
         self._line += self._text.count("\n", self._at, self._at + count)
         self._at += count
 
-    def _note(self, path: Path, line: int) -> None:
-        self._lines.setdefault(path, line)
+    def _note(self, path: Path) -> None:
+        """This line is that of the path, and of what it is in where that was not named before."""
+        for length in range(1, len(path) + 1):
+            self._lines.setdefault(path[:length], self._line)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from nrt.errors import SpecError
 from nrt.spec.document import Document, Node
@@ -29,6 +30,9 @@ from nrt.spec.schema import Place
 from nrt.spec.spec import Spec
 from nrt.spec.vectors import check_vector, crc, read_vectors
 
+_DIGITS: Final = b"123456789"
+"""What the check value of a checksum is of."""
+
 
 def read_spec(path: Path, text: str) -> Spec:
     """The definition in `text`; `path` is for messages. Raises SpecError."""
@@ -40,10 +44,14 @@ def contradictions(path: Path, text: str) -> tuple[SpecError, ...]:
     `read_spec`."""
     document = Document.parse(path, text)
     spec = _assemble(document)
-    found = [SpecError(path, v.line, reason) for v in spec.vectors if (reason := check_vector(spec, v))]
-    if len(spec.checksum) and crc(spec.checksum, b"123456789") != spec.checksum.integer("check"):
-        reason = f"the checksum of 123456789 is {crc(spec.checksum, b'123456789'):#x}"
-        found.append(SpecError(path, document.line(("framing", "checksum", "check")), reason))
+    found = [
+        document.error(("vectors", index), reason)
+        for index, vector in enumerate(spec.vectors)
+        if (reason := check_vector(spec, vector))
+    ]
+    if len(spec.checksum) and crc(spec.checksum, _DIGITS) != spec.checksum.integer("check"):
+        reason = f"the checksum of {_DIGITS.decode()} is {crc(spec.checksum, _DIGITS):#x}"
+        found.append(document.error(("framing", "checksum", "check"), reason))
     return tuple(found)
 
 

@@ -16,6 +16,7 @@ from nrt.spec.word import ByteOrder
 TYPES: Final = ("u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64", "bytes")
 
 Scalar = int | float | bytes
+"""What a member is when unpacked; when packed, one of numpy's integers will do too."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +84,7 @@ class Record:
             before += member.size
         raise ConfigError(f"{self.name} has no {name}")
 
-    def pack(self, **values: Scalar) -> bytes:
+    def pack(self, **values: Scalar | np.integer[Any]) -> bytes:
         """One record. Raises ConfigError, naming the member, for a value that does not fit, is missing or unknown."""
         known = {member.name for member in self.members if member.match is None}
         if unknown := values.keys() - known:
@@ -119,14 +120,14 @@ class Record:
             raise ConfigError(f"{len(data)} bytes are no whole number of {self.name} records of {self.size}")
         return np.frombuffer(data, self.dtype)
 
-    def _fitting(self, member: Member, value: Scalar | None) -> Scalar:
+    def _fitting(self, member: Member, value: Scalar | np.integer[Any] | None) -> Scalar:
         wrong = f"{self.name}.{member.name}: {value!r}"
         if member.type == "bytes":
             if not isinstance(value, bytes | bytearray) or len(value) > member.size:
                 raise ConfigError(f"{wrong} is not at most {member.size} bytes")
             return bytes(value)
         if member.type[0] == "f":
-            if not isinstance(value, int | float | np.floating):
+            if not isinstance(value, int | float):
                 raise ConfigError(f"{wrong} is no number")
             return float(value)
         if isinstance(value, np.integer):

@@ -68,7 +68,6 @@ def _vector(document: Document, place: Place, node: Node, layout: Layout) -> Vec
         fields=_fields(document, place, node["fields"]),
         meaning=node.get("meaning", ""),
         source=node["source"],
-        line=document.line(place),
     )
 
 
