@@ -14,6 +14,7 @@ from nrt.worker import Reader
 from nrt_drivers.speck import vendor as seam
 from nrt_drivers.speck.chip import spec
 from nrt_drivers.speck.edge import Int, received
+from nrt_drivers.speck.power import Kind
 
 T = TypeVar("T")
 
@@ -28,6 +29,12 @@ class Arrival:
     rows: Int
     answers: int
     stamp: int
+
+
+_OVERLOAD: Final = (
+    "a core that gets more synaptic operations than it can do holds up the whole chip (send fewer events, decimate a "
+    "layer, or set balancer=yes: cores then drop what they cannot take)"
+)
 
 
 class Board:
@@ -134,13 +141,25 @@ class Board:
         with contextlib.suppress(Exception):
             self.vendor.device.close_device(self._kit)
 
+    def meter(self, kind: Kind) -> str:
+        """What the power samples are, for people."""
+        if kind == "measured":
+            return f"the board's power monitor, ±{spec().limits['power_offset'] * 1e6:g} µW per rail"
+        return str(getattr(self.vendor, "energy_source", "power monitor of the emulated board"))
+
+    def behind(self, seconds: float) -> DeviceTimeout:
+        """The error of a board that answers too late."""
+        return DeviceTimeout(
+            self._uri,
+            f"the board is {seconds:.2g} s behind its input: {_OVERLOAD}, or this host sends too late; lag= says how "
+            "far behind is allowed",
+        )
+
     def stalled(self, seconds: float, what: str) -> DeviceTimeout:
         """The error of a board that answers no more."""
         return DeviceTimeout(
             self._uri,
-            f"{what} did not come back within {seconds:g} s; a core that gets more synaptic operations than it can do "
-            "stalls the chip: send fewer events, set balancer=yes (it drops what a core cannot take), or reopen the "
-            "board",
+            f"{what} did not come back within {seconds:g} s: {_OVERLOAD}; reopen the board",
         )
 
 

@@ -14,13 +14,15 @@ from nrt.device import Energy
 from nrt_drivers.speck.chip import spec
 from nrt_drivers.speck.vendor import Measurement
 
+Kind = Literal["measured", "modelled"]
+
 
 @dataclass(frozen=True, slots=True)
 class Meter:
     """How the samples were had. kind: "measured" only on a board; source: what the figures are, for people."""
 
     rate: float
-    kind: Literal["measured", "modelled"]
+    kind: Kind
     source: str
 
 

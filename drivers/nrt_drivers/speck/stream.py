@@ -78,6 +78,8 @@ class Flight:
         self._ended = False
         self.counts = {name: np.zeros(w.layer.outputs, np.int64).reshape(-1) for name, w in watched.items()}
         """Spikes of each neuron of each watched layer."""
+        self.lag = 0
+        """How far the board has fallen behind its input, µs: the largest delay of a marker."""
         self.late = 0
         self.strange = 0
 
@@ -122,7 +124,7 @@ class Flight:
         for at, number in zip(marks.tolist(), numbers.tolist(), strict=True):
             self._keep(rows[begin:at], times[begin:at])
             begin = at + 1
-            self._land(number, stamp)
+            self._land(number, int(times[at]), stamp)
         self._keep(rows[begin:], times[begin:])
 
     def _from_start(self, rows: Int) -> Int:
@@ -141,13 +143,14 @@ class Flight:
             self._rows = np.concatenate([self._rows, rows])
             self._times = np.concatenate([self._times, times])
 
-    def _land(self, number: int, stamp: int) -> None:
+    def _land(self, number: int, time: int, stamp: int) -> None:
         """A marker is back: its packet, and any before whose marker was lost, are complete."""
         if all(sent.number % 256 != number for sent in self._sent):
             self.strange += 1
             return
         while self._sent:
             sent = self._sent.popleft()
+            self.lag = max(self.lag, time - sent.end)
             self._emit(sent, stamp)
             if sent.last:
                 self.end()
