@@ -34,6 +34,8 @@ _GAP: Final = BRIDGE.word("gap")
 
 TAGS: Final = _MARK.field("tag").high + 1
 """Tags of marks wrap here."""
+MARKS: Final = _MARK.pack(tag=np.arange(TAGS)).astype(np.uint32)
+"""The marks of every tag."""
 LONGEST_DELTA: Final = _EVENT.field("delta").high
 MOST_LOST: Final = _GAP.field("lost").high
 
@@ -111,9 +113,9 @@ def pack_events(address: NDArray[np.integer], delta: NDArray[np.integer] | int =
     return _EVENT.pack(address=address, delta=delta).astype(np.uint32, copy=False)
 
 
-def pack_marks(tag: NDArray[np.integer] | int, delta: int = 0) -> Words:
+def pack_marks(tag: NDArray[np.integer] | int) -> Words:
     """Mark words; tags wrap."""
-    return np.atleast_1d(_MARK.pack(tag=np.asarray(tag) % TAGS, delta=delta)).astype(np.uint32, copy=False)
+    return np.atleast_1d(MARKS[np.asarray(tag) % TAGS])
 
 
 def pack_pause(us: int) -> Words:

@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from nrt.bridge import Bridge, Identity
@@ -27,6 +28,7 @@ from nrt.wire import wire
 from nrt_drivers.tinyodin import load
 from nrt_drivers.tinyodin.chip import CHIP
 from nrt_drivers.tinyodin.lower import Leak, Program, lower
+from nrt_drivers.tinyodin.replay import replay
 from nrt_drivers.tinyodin.stream import Decoder, Encoder, Sent, tally
 
 DEPTH: Final = 8
@@ -165,6 +167,12 @@ class TinyOdinDevice(Device):
         if "emulated" in identity.capabilities:
             return Energy(joules, "modelled", f"{identity.board}: a constant power, {len(samples)} periods")
         return Energy(joules, "measured", f"{identity.board}: {len(samples)} samples of {POWER_PERIOD_US} µs")
+
+    async def replay(self, path: Path) -> str:
+        """Plays a recording of the chip; "" if it does the same, or the first difference (`replay`)."""
+        await self._halt()
+        self._program = None
+        return await replay(self._bridge, path)
 
     def counters(self) -> Counters:
         run = self._run

@@ -56,6 +56,9 @@ class Encoder:
         self._first = program.first[self._input.name]
         leaks = [int(f.leak[f.leak > 0].min()) for f in program.layers if f.leak.any()]
         self._fades = ceil(_RANGE / min(leaks)) if leaks else 0
+        self._address = _event(chip.SPIKE.pack(neuron=self._first + np.arange(self._input.size)))
+        self._bias = _event(chip.SPIKE.pack(neuron=max(program.bias, 0)))
+        self._leak = _event(np.asarray(chip.LEAK_ALL.pack_one()))
         self._silent = 0  # steps since something came, at the end of the span before
         self._tag = 0
         self.steps = self.events = self.outside = self.cropped = 0
@@ -72,12 +75,11 @@ class Encoder:
         marks = busy
         if (len(busy) or len(leaks)) and (not len(busy) or busy[-1] != span.steps - 1):
             marks = np.append(busy, span.steps - 1)
-        address = self._first + unit
         parts = (
-            (biases, _BIAS, _event(chip.SPIKE.pack(neuron=np.full(len(biases), max(self._program.bias, 0))))),
-            (step, _INPUT, _event(chip.SPIKE.pack(neuron=address))),
-            (leaks, _LEAK, _event(np.full(len(leaks), chip.LEAK_ALL.pack_one()))),
-            (marks, _MARK, events.pack_marks(self._tag + np.arange(len(marks)))),
+            (biases, _BIAS, np.broadcast_to(self._bias, biases.shape)),
+            (step, _INPUT, self._address[unit]),
+            (leaks, _LEAK, np.broadcast_to(self._leak, leaks.shape)),
+            (marks, _MARK, events.MARKS[(self._tag + np.arange(len(marks))) % events.TAGS]),
         )
         self._tag = (self._tag + len(marks)) % events.TAGS
         place = np.concatenate([steps * 4 + rank for steps, rank, _ in parts])

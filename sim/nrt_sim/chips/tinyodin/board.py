@@ -282,7 +282,9 @@ class TinyOdinBoard:
             text = f"words from {batch.index} on, expected {expected}"
             self._refuse("missing_events", Message(words.EVENTS, 0, 0, b""), text)
         elif expected + len(batch.words) > self._sequencer.credit:
-            self._refuse("beyond_credit", Message(words.EVENTS, 0, 0, b""), f"{len(batch.words)} words too early")
+            self._refuse(
+                "beyond_credit", Message(words.EVENTS, 0, 0, b""), f"{len(batch.words)} words too early"
+            )
         else:
             self._sequencer.put(batch)
 
