@@ -1,7 +1,7 @@
 """Kernels compiled by NVRTC, without a GPU or a driver: what CI does with every kernel and template option.
 
-libnvrtc comes with CUDA or with the package nvidia-cuda-nvrtc, and is called through ctypes. What a kernel needs is read
-from the machine code itself (an ELF file): the compiler notes registers and stack in the section `.nv.info`.
+libnvrtc comes with CUDA or with the package nvidia-cuda-nvrtc, and is called through ctypes. What a kernel needs is
+read from the machine code itself (an ELF file): the compiler notes registers and stack in the section `.nv.info`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
+from typing import Final
 
 import torch
 
@@ -20,21 +22,21 @@ from nrt.errors import Unsupported
 from nrt_sim.gpu.cuda_layer import Compaction, LayerMemory, touched_tiles
 from nrt_sim.gpu.cuda_pass import Launcher, Machine, Pass, Play
 from nrt_sim.gpu.cuda_slab import Slab, Tallies
-from nrt_sim.gpu.cuda_tables import Addition, DeviceTable
+from nrt_sim.gpu.cuda_tables import Addition, Ways
 from nrt_sim.gpu.layout import Layout, Route, RowTable
-from nrt_sim.gpu.ops import Chunk, Fetched, Ops, Program
+from nrt_sim.gpu.ops import Chunk, Fetched, MakeOps, Ops, Program
 
 Capture = Callable[[Play], Play]
 """Records what a function launches, and gives a function that launches it again."""
-Key = tuple[int, Program, int]
-"""Slab, program and steps of a pass."""
+Key = tuple[int, Program, int, int]
+"""Slab and program of a pass, its steps, and how many passes one after the other."""
+
+TOGETHER: Final = 8
+"""Steps that one graph computes where a chunk has as many: what is left of it is computed step by step."""
 
 
 class CudaOps(Ops):
-    """`Ops` with kernels; see the module.
-
-    addition: how sparse routes add, see `nrt_sim.gpu.cuda_tables` · capture: None launches kernel by kernel
-    """
+    """`Ops` with kernels; see the module. capture: None launches kernel by kernel."""
 
     def __init__(
         self,
@@ -42,17 +44,17 @@ class CudaOps(Ops):
         batch: int,
         span: int,
         room: int,
-        device: torch.device,
+        ways: Ways,
         launcher: Launcher,
-        addition: Addition = "sorted",
         capture: Capture | None = None,
     ) -> None:
         super().__init__(layout, batch, span, room)
         _check_sizes(layout, batch * span)
-        self.device, self._capture = device, capture
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.device = device = ways.device
+        self._capture = capture
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
         with self._here():
-            self._machine = _machine(layout, batch, span, device, launcher, addition)
+            self._machine = _machine(batch, span, ways, launcher)
             self._slabs = [Slab(layout, batch, room, device) for _ in range(2)]
         self._plays: dict[Key, Play] = {}
         self._captured: set[Key] = set()
@@ -94,9 +96,10 @@ class CudaOps(Ops):
         with self._here():
             self._switch(program)
             while steps > 0:
+                times = TOGETHER if self.span == 1 and steps >= TOGETHER else 1
                 now = min(steps, self.span)
-                self._pass((self._turn, program, now))
-                steps -= now
+                self._pass((self._turn, program, now, times))
+                steps -= now * times
             self._slabs[self._turn].answer(self._machine.tallies)
 
     def _switch(self, program: Program) -> None:
@@ -109,9 +112,10 @@ class CudaOps(Ops):
                 memory.current.zero_()
 
     def _pass(self, key: Key) -> None:
-        turn, program, steps = key
+        turn, program, steps, times = key
         if key not in self._plays:
-            self._plays[key] = Pass(self._machine, self._slabs[turn], program, steps).play
+            made = Pass(self._machine, self._slabs[turn], program, steps)
+            self._plays[key] = partial(made.play, times)
         elif self._capture is not None and key not in self._captured:
             self._captured.add(key)
             self._plays[key] = self._capture(self._plays[key])
@@ -130,24 +134,38 @@ class CudaOps(Ops):
         self._plays.clear()
         self._waiting.clear()
         self._slabs.clear()
-        for kept in (self._machine.layers, self._machine.tables, self._machine.dense):
-            kept.clear()
+        self._machine.layers.clear()
 
 
-def _machine(
-    layout: Layout, batch: int, span: int, device: torch.device, launcher: Launcher, addition: Addition
-) -> Machine:
+def cuda_ops(device: torch.device, addition: Addition = "sorted") -> MakeOps:
+    """Makes CudaOps on a GPU, which share the weights of a layout. Raises MissingDependency without CuPy."""
+    from nrt_sim.gpu.cuda_launch import CupyLauncher, capture
+
+    return made_with(CupyLauncher(device), device, addition, capture)
+
+
+def made_with(
+    launcher: Launcher, device: torch.device, addition: Addition, capture: Capture | None = None
+) -> MakeOps:
+    """Makes CudaOps that launch by `launcher`."""
+    known: list[Ways] = []
+
+    def make(layout: Layout, batch: int, span: int, room: int) -> CudaOps:
+        ways = next((ways for ways in known if ways.layout is layout), None)
+        if ways is None:
+            ways = Ways(layout, device, addition)
+            known.append(ways)
+        return CudaOps(layout, batch, span, room, ways, launcher, capture)
+
+    return make
+
+
+def _machine(batch: int, span: int, ways: Ways, launcher: Launcher) -> Machine:
+    layout, device = ways.layout, ways.device
     size = batch * layout.layers[layout.input].size
-    tables = {
-        route.index: DeviceTable(
-            route, layout.layers[route.source], layout.layers[route.target], addition, device
-        )
-        for route in layout.routes
-        if route.table is not None
-    }
     return Machine(
         layout, batch, span, device, launcher,
-        [LayerMemory(layer, batch, span, device) for layer in layout.layers], tables,
+        [LayerMemory(layer, batch, span, device) for layer in layout.layers], ways,
         Tallies(layout, batch, device), torch.zeros(-(-size // 32), dtype=torch.int32, device=device),
         Compaction(touched_tiles(size), device),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -14,11 +14,10 @@ from torch import Tensor
 
 from nrt_sim.gpu.cuda_layer import Compaction, Fields, LayerMemory, Listed, address, arguments
 from nrt_sim.gpu.cuda_slab import Slab, Tallies
-from nrt_sim.gpu.cuda_tables import BLOCKS, DeviceTable, projection_fields
+from nrt_sim.gpu.cuda_tables import BLOCKS, Ways, projection_fields
 from nrt_sim.gpu.kernels import Kernel, encoding_option, kernel, neuron_option
 from nrt_sim.gpu.layout import Layout, Route
 from nrt_sim.gpu.ops import Advance, Collect, Encode, Program, Project
-from nrt_sim.gpu.torch_dense import Apply, dense_way
 
 FEW: Final = 16
 """Blocks of kernels that mostly have little to do."""
@@ -41,7 +40,6 @@ class Launcher(Protocol):
 class Machine:
     """All that the launches of any pass name: a layout's memory on a device, and who launches.
 
-    tables: of the routes that have a sparse way · dense: the dense ways that were made so far
     touched: a bit per place of the input
     """
 
@@ -51,11 +49,10 @@ class Machine:
     device: torch.device
     launcher: Launcher
     layers: list[LayerMemory]
-    tables: dict[int, DeviceTable]
+    ways: Ways
     tallies: Tallies
     touched: Tensor
     touched_scan: Compaction
-    dense: dict[int, Apply] = field(default_factory=dict[int, Apply])
 
 
 class Pass:
@@ -80,9 +77,11 @@ class Pass:
                     self._collect(what)
         self._end()
 
-    def play(self) -> None:
-        for play in self._plays:
-            play()
+    def play(self, times: int = 1) -> None:
+        """Launches the pass, so many times: nothing in it says which it is."""
+        for _ in range(times):
+            for play in self._plays:
+                play()
 
     def _launch(self, name: str, grid: tuple[int, int], option: tuple[int, ...] = (), **fields: Any) -> None:
         made = arguments(name, **fields)
@@ -189,7 +188,7 @@ class Pass:
         if what.way == "dense":
             self._project_dense(what, route, source, target, synops)
             return
-        table = machine.tables[route.index]
+        table = machine.ways.table(route)
         if self._spanned:
             spikes = self._list_window(route.source, route.delay).fields()
             if what.first and not table.ordered and target.current is not None:
@@ -206,9 +205,7 @@ class Pass:
         self, what: Project, route: Route, source: LayerMemory, target: LayerMemory, synops: int
     ) -> None:
         machine = self._machine
-        if route.index not in machine.dense:
-            machine.dense[route.index] = dense_way(machine.layout, route, machine.device, torch.float32)
-        apply = machine.dense[route.index]
+        apply, fan = machine.ways.dense(route)
         assert source.plane is not None
         assert target.current is not None
         planes = source.window(route.delay, self._steps) if self._spanned else source.plane
@@ -219,7 +216,7 @@ class Pass:
         self._launch(
             "count", (BLOCKS, 1), plane=address(planes), copy=address(copy), chunk=self._chunk, synops=synops,
             slots=source.slots, capacity=source.capacity, delay=0 if self._spanned else route.delay,
-            size=source.layer.size, batch=machine.batch, ids=self._steps * source.capacity, **self._fan(route),
+            size=source.layer.size, batch=machine.batch, ids=self._steps * source.capacity, **fan,
         )  # fmt: skip
         arriving = (planes if copy is None else copy).reshape(self._lanes, source.layer.size)
         current = target.current[: self._steps].view(self._lanes, target.layer.size)
@@ -230,12 +227,6 @@ class Pass:
             current.copy_(made) if first else current.add_(made)
 
         self._plays.append(add)
-
-    def _fan(self, route: Route) -> Fields:
-        if route.fan.ndim == 0:
-            return {"ways": int(route.fan)}
-        self._kept.append(torch.tensor(route.fan, dtype=torch.int32, device=self._machine.device))
-        return {"fan": address(self._kept[-1])}
 
     def _advance(self, what: Advance) -> None:
         machine = self._machine
@@ -272,7 +263,8 @@ class Pass:
         """Whether what arrives first at a layer is added to what must be nothing."""
         for what in self._program:
             if isinstance(what, Project) and self._machine.layout.routes[what.route].target == layer:
-                return what.way == "sparse" and not self._machine.tables[what.route].ordered
+                route = self._machine.layout.routes[what.route]
+                return what.way == "sparse" and not self._machine.ways.table(route).ordered
         return False
 
     def _trace(self, layer: int) -> int:

@@ -1,8 +1,8 @@
 """Chunks to a device and what they gave back to the host: a slab of pinned memory for each of two chunks under way.
 
 A chunk is one block of memory and one copy: header (the structure Chunk of common.cuh), bounds, words. What it gave is
-copied back while the next is computed: counts, how much was seen, and the first rows of it; rows beyond are fetched when
-it is known that there are any. On a CPU the same happens without streams.
+copied back while the next is computed: counts, how much was seen, and the first rows of it; rows beyond are fetched
+when it is known that there are any. On a CPU the same happens without streams.
 """
 
 from __future__ import annotations
@@ -86,11 +86,11 @@ class Slab:
         self._back = self._pinned(written.shape, torch.int32)
         self._counts: Tensor | None = None
         self.steps = 0
-        self._copies = torch.cuda.Stream(device) if self._cuda else None
+        self._copies = torch.cuda.Stream(device) if self._cuda else None  # type: ignore[no-untyped-call]
         self._copied, self._done = self._event(), self._event()
 
     def _event(self) -> Any:
-        return torch.cuda.Event() if self._cuda else None
+        return torch.cuda.Event() if self._cuda else None  # type: ignore[no-untyped-call]
 
     def _pinned(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         return torch.zeros(tuple(shape), dtype=dtype, pin_memory=self._cuda)

@@ -16,13 +16,51 @@ from torch import Tensor
 
 from nrt_sim.gpu.cuda_layer import Fields, LayerMemory, address
 from nrt_sim.gpu.kernels import CELLS
-from nrt_sim.gpu.layout import Layer, PairTable, PatchTable, Route, RowTable, Table
+from nrt_sim.gpu.layout import Layer, Layout, PairTable, PatchTable, Route, RowTable, Table
+from nrt_sim.gpu.torch_dense import Apply, dense_way
 
 Addition = Literal["sorted", "atomic"]
 
 BLOCKS: Final = 264
 """Of a kernel that shares a list of unknown length: two for every multiprocessor of an H100."""
 WARP: Final = 32
+
+
+class Ways:
+    """Both ways of the routes of a layout, with their weights on the device; shared by all that run the layout."""
+
+    def __init__(self, layout: Layout, device: torch.device, addition: Addition) -> None:
+        self.layout, self.device, self._addition = layout, device, addition
+        self._tables: dict[int, DeviceTable] = {}
+        self._dense: dict[int, tuple[Apply, Fields]] = {}
+        self._kept: list[Tensor] = []
+
+    def table(self, route: Route) -> DeviceTable:
+        """The sparse way. Only of a route that has a table."""
+        if route.index not in self._tables:
+            source, target = self.layout.layers[route.source], self.layout.layers[route.target]
+            self._tables[route.index] = DeviceTable(route, source, target, self._addition, self.device)
+            self._settle()
+        return self._tables[route.index]
+
+    def dense(self, route: Route) -> tuple[Apply, Fields]:
+        """The dense way, and the fields of `Count` that say its synapses."""
+        if route.index not in self._dense:
+            apply = dense_way(self.layout, route, self.device, torch.float32)
+            fan: Fields = {"ways": 0}
+            if route.fan.ndim:
+                self._kept.append(torch.tensor(route.fan, dtype=torch.int32, device=self.device))
+                fan["fan"] = address(self._kept[-1])
+            else:
+                fan["ways"] = int(route.fan)
+            self._dense[route.index] = (apply, fan)
+            self._settle()
+        return self._dense[route.index]
+
+    def _settle(self) -> None:
+        """Other engines read the weights on other streams: they must have arrived."""
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).synchronize()
 
 
 class DeviceTable:

@@ -110,7 +110,7 @@ def structures(file: str) -> dict[str, np.dtype[np.void]]:
     """The structures of a file and of what it stands on."""
     found: dict[str, np.dtype[np.void]] = {}
     for name, body in _STRUCT.findall(text(file)):
-        fields = [field for line in _FIELD.findall(body) for field in _fields(*line, found)]
+        fields = [field for kind, names in _FIELD.findall(body) for field in _fields(kind, names, found)]
         found[name] = np.dtype(fields, align=True)
     return found
 

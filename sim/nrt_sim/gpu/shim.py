@@ -1,7 +1,7 @@
 """The kernels' text compiled by g++ and run on the CPU: how they are checked where there is no GPU. Not for speed.
 
-See kernels/shim.h for how threads, warps and blocks take turns, and what is refused. `build` compiles all kernels with all
-template options into one library.
+See kernels/shim.h for how threads, warps and blocks take turns, and what is refused. `build` compiles all kernels with
+all template options into one library.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ def _wrappers() -> str:
     lines = ['\nextern "C" {\n']
     for kernel in KERNELS:
         for option in kernel.options:
+            call = f"{kernel.instance(option)}(*(const {kernel.structure} *)b)"
             lines.append(
                 f"const char *{_symbol(kernel, option)}(const void *a, int x, int y, int threads, unsigned order) {{\n"
-                f"    return shim::launch([](const void *b) {{ {kernel.instance(option)}(*(const {kernel.structure} *)b); }},"
-                " a, x, y, threads, order);\n}\n"
+                f"    return shim::launch([](const void *b) {{ {call}; }}, a, x, y, threads, order);\n}}\n"
             )
     lines += [
         f"int sizeof_{name} = sizeof({name});\n" for name in dict.fromkeys(k.structure for k in KERNELS)
