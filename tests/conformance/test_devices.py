@@ -16,6 +16,10 @@ class TestCpu(DeviceConformance):
     uri = "cpu:"
 
 
+class TestTorch(DeviceConformance):
+    uri = "torch:cpu"
+
+
 class TestNull(DeviceConformance):
     uri = "null:"
     answers: ClassVar[bool] = False

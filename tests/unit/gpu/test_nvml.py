@@ -1,0 +1,212 @@
+"""NVML behind a library of our own that answers as NVIDIA's reference says; and what `nrt devices` makes of it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import nrt
+from nrt.errors import DeviceError
+from nrt_sim.gpu.energy import Meter, idle_watts
+from nrt_sim.gpu.nvml import Gpu, Nvml
+from nrt_sim.gpu.survey import obstacle, survey
+
+GIB = 2**30
+
+
+class Library:
+    """What ctypes would load as libnvidia-ml: functions that return a status and write through pointers.
+
+    Handles are index + 100. `failing`: statuses by function name.
+    """
+
+    def __init__(self, gpus: int = 2, cuda: int = 13000, **failing: int) -> None:
+        self._gpus, self._cuda, self._failing = gpus, cuda, failing
+        self.millijoules = 2**40
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        if not name.startswith("nvml"):
+            raise AttributeError(name)
+        if name in self._failing:
+            return lambda *arguments: self._failing[name]
+        function: Callable[..., int] = getattr(self, "_" + name.removesuffix("_v2"))
+        return function
+
+    def _nvmlInit(self) -> int:
+        return 0
+
+    def _nvmlSystemGetCudaDriverVersion(self, version: Any) -> int:
+        version._obj.value = self._cuda
+        return 0
+
+    def _nvmlDeviceGetCount(self, count: Any) -> int:
+        count._obj.value = self._gpus
+        return 0
+
+    def _nvmlDeviceGetHandleByIndex(self, index: ctypes.c_uint, handle: Any) -> int:
+        handle._obj.value = index.value + 100
+        return 0
+
+    def _nvmlDeviceGetName(self, handle: ctypes.c_void_p, name: Any, length: ctypes.c_uint) -> int:
+        name.value = f"NVIDIA GPU {handle.value}".encode()[: length.value - 1]
+        return 0
+
+    def _nvmlDeviceGetMemoryInfo(self, handle: ctypes.c_void_p, memory: Any) -> int:
+        memory._obj.total, memory._obj.free, memory._obj.used = 80 * GIB, 79 * GIB, GIB
+        return 0
+
+    def _nvmlDeviceGetTotalEnergyConsumption(self, handle: ctypes.c_void_p, energy: Any) -> int:
+        assert handle.value == 101
+        energy._obj.value = self.millijoules
+        return 0
+
+
+def test_gpus_are_listed_with_their_memory() -> None:
+    assert Nvml(Library()).gpus() == [
+        Gpu(0, "NVIDIA GPU 100", 80 * GIB, 79 * GIB),
+        Gpu(1, "NVIDIA GPU 101", 80 * GIB, 79 * GIB),
+    ]
+
+
+def test_the_driver_says_which_cuda_it_runs() -> None:
+    assert Nvml(Library(cuda=12040)).cuda() == (12, 4)
+
+
+def test_a_machine_without_a_driver_says_so() -> None:
+    with pytest.raises(DeviceError, match=r"no NVIDIA driver: libnothing\.so is not on this machine"):
+        Nvml.load("libnothing.so")
+
+
+def test_a_function_that_fails_is_named_with_its_status() -> None:
+    with pytest.raises(DeviceError, match="nvmlInit_v2 failed: NVML error 9"):
+        Nvml(Library(nvmlInit_v2=9))
+
+
+def test_a_gpu_that_is_gone_says_so() -> None:
+    nvml = Nvml(Library(nvmlDeviceGetTotalEnergyConsumption=15))
+    with pytest.raises(DeviceError, match="the GPU is lost"):
+        nvml.energy(1)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_energy_is_the_difference_of_the_counter_with_the_idle_power_beside_it() -> None:
+    library, clock = Library(), Clock()
+    nvml = Nvml(library)
+    meter = Meter(lambda: nvml.energy(1), "NVIDIA GPU 101", idle_watts=71.25, seconds=clock)
+    clock.now, library.millijoules = 100.0, library.millijoules + 1_000_000
+    meter.begin()
+    clock.now, library.millijoules = 106.0, library.millijoules + 1_500_000
+    energy = meter.energy()
+    assert energy is not None
+    assert (energy.joules, energy.kind) == (1500.0, "measured")
+    assert energy.source == "energy counter of NVIDIA GPU 101 over 6.0 s; idle 71.2 W, not subtracted"
+
+
+def test_a_window_too_short_for_the_counter_has_no_figure() -> None:
+    clock = Clock()
+    meter = Meter(lambda: 0.0, "a GPU", seconds=clock)
+    clock.now = 4.9
+    assert meter.energy() is None
+    clock.now = 5.0
+    assert "idle not measured" in str(meter.energy())
+
+
+def test_idle_power_is_measured_over_five_seconds() -> None:
+    library, clock = Library(), Clock()
+    nvml = Nvml(library)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+        library.millijoules += 350_000
+
+    assert idle_watts(lambda: nvml.energy(1), sleep, clock) == pytest.approx(70.0)
+    assert clock.now == 5.0
+
+
+def missing(name: str) -> Callable[[], Any]:
+    def find() -> Any:
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("driver", "torch", "cupy", "reason"),
+    [
+        ((13, 0), lambda: "13.0", lambda: 13, ""),
+        ((13, 0), lambda: "12.6", lambda: 12, ""),
+        (
+            (12, 4),
+            missing("torch"),
+            lambda: 12,
+            "torch is not installed: pip install 'nrt-runtime[gpu-cuda12]'",
+        ),
+        ((12, 4), lambda: "", lambda: 12, "the installed torch was built without CUDA"),
+        (
+            (13, 0),
+            lambda: "13.0",
+            missing("cupy"),
+            "CuPy is not installed: pip install 'nrt-runtime[gpu-cuda13]'",
+        ),
+        (
+            (12, 4),
+            lambda: "13.0",
+            lambda: 13,
+            "the installed torch is for CUDA 13, the driver runs CUDA 12.4 at most",
+        ),
+        (
+            (12, 4),
+            lambda: "12.1",
+            lambda: 13,
+            "the installed CuPy is for CUDA 13, the driver runs CUDA 12.4 at most",
+        ),
+        ((13, 0), lambda: "12.6", lambda: 13, "torch is built for CUDA 12.6 and CuPy for CUDA 13"),
+    ],
+)
+def test_the_exact_reason_why_a_gpu_cannot_be_used(
+    driver: tuple[int, int], torch: Callable[[], str], cupy: Callable[[], int], reason: str
+) -> None:
+    found = obstacle(driver, torch, cupy)
+    assert found.startswith(reason)
+    assert bool(found) == bool(reason)
+
+
+def test_the_survey_lists_gpus_and_what_stands_in_their_way() -> None:
+    def load() -> Nvml:
+        return Nvml(Library(1))
+
+    def nowhere() -> Nvml:
+        return Nvml.load("libnothing.so")
+
+    gpu = "cuda:0 NVIDIA GPU 100, 79.0 of 80.0 GiB free"
+    assert survey(load, lambda: "13.0", lambda: 13) == f"ready: {gpu}"
+    assert survey(load, lambda: "13.0", missing("cupy")).startswith(f"{gpu}, but CuPy is not installed")
+    assert survey(nowhere) == "no GPU: no NVIDIA driver: libnothing.so is not on this machine"
+    assert survey(lambda: Nvml(Library(0))) == "no GPU: the NVIDIA driver sees none"
+
+
+async def test_opening_a_gpu_on_a_machine_without_one_gives_the_reason() -> None:
+    try:
+        Nvml.load()
+    except DeviceError:
+        pass
+    else:
+        pytest.skip("this machine has an NVIDIA driver")
+    with pytest.raises(DeviceError, match="no NVIDIA driver"):
+        async with nrt.open("cuda:0"):
+            pass
+
+
+def test_a_gpu_is_named_by_its_number() -> None:
+    with pytest.raises(nrt.ConfigError, match="'first' is no number of a GPU; write cuda:0"):
+        nrt.open("cuda:first")
