@@ -183,6 +183,45 @@ def play(
 
 
 @app.command()
+def emulate(
+    name: Annotated[str, typer.Argument(help="The board; `nrt devices` lists them.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="With --check: recordings of the chip.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Replay FILES through driver, wire and board; compare everything.")
+    ] = False,
+    pty: Annotated[bool, typer.Option("--pty", help="Serve on a pseudo-terminal; the default.")] = False,
+    tcp: Annotated[
+        str | None, typer.Option(help="Serve on this PORT or HOST:PORT; port 0 takes a free one.")
+    ] = None,
+    link: Annotated[Path | None, typer.Option(help="A path to make that points to the terminal.")] = None,
+    baud: Annotated[int, typer.Option(min=0, help="Speed of the line; 0: as fast as it goes.")] = 0,
+    offset: Annotated[
+        str | None, typer.Option(help="How far the board's clock is ahead of this machine's, such as 2min.")
+    ] = None,
+    skew_ppm: Annotated[float | None, typer.Option(help="How much the board's clock runs fast.")] = None,
+    choose: Annotated[
+        list[str] | None, typer.Option("--set", help="An option of the board, name=value; may be repeated.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Serve an emulated board to drivers in other processes, or hold it to recordings of the chip."""
+    from nrt.cli import emulate as emulation
+
+    if pty and tcp is not None:
+        raise typer.BadParameter("--pty and --tcp exclude each other")
+    if link is not None and tcp is not None:
+        raise typer.BadParameter("--link points to a terminal; a TCP port has none")
+    options = emulation.board_options(choose or (), offset, skew_ppm)
+    choices = emulation.Choices(name, options, tcp, link, baud)
+    if not check:
+        if files:
+            raise typer.BadParameter("FILES are for --check")
+        emulation.serve(choices, json=json)
+    elif not emulation.check(choices, files or (), served=pty or tcp is not None, json=json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo(
     digits: Annotated[int, typer.Option(min=1, max=1000, help="Digits to read, six a second.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Of the sensor's noise and the order of the digits.")] = 7,

@@ -42,7 +42,7 @@ async def until(true: Callable[[], bool]) -> None:
 class Echo:
     """Answers every byte with itself; `greeting` is sent on every fresh link."""
 
-    def __init__(self, greeting: bytes = b"") -> None:
+    def __init__(self, *, greeting: bytes = b"") -> None:
         self.links = 0
         self.received = 0
         self._greeting = greeting
