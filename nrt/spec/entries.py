@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
@@ -78,6 +78,13 @@ class Kinds:
     name: str
     words: tuple[Word, ...]
     description: str = ""
+    _table: NDArray[np.int8] | None = field(init=False, repr=False, compare=False)
+    """The answer for every word there can be, where they are few."""
+
+    def __post_init__(self) -> None:
+        size = self.words[0].dtype.itemsize
+        every = np.arange(1 << 8 * size if size <= 2 else 0, dtype=self.words[0].dtype)
+        object.__setattr__(self, "_table", self._matched(every) if size <= 2 else None)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,6 +99,11 @@ class Kinds:
 
     def classify(self, words: Words) -> NDArray[np.int8]:
         """For each word the index of the first kind that it matches, -1 for none."""
+        if self._table is not None and words.dtype == self.words[0].dtype:
+            return self._table[words]
+        return self._matched(words)
+
+    def _matched(self, words: Words) -> NDArray[np.int8]:
         out = np.full(words.shape, -1, np.int8)
         for index in range(len(self.words) - 1, -1, -1):
             out[self.words[index].matches(words)] = index

@@ -34,25 +34,30 @@ def container(width: int) -> np.dtype[np.unsignedinteger[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`size` bits: those of the word from bit `at` up are those of the value from bit `of` up."""
+    """`size` bits: those of the word from bit `at` up are those of the value from bit `of` up.
+
+    mask: as many ones as the slice has bits
+    """
 
     at: int
     of: int
     size: int
+    mask: int = field(init=False)
 
-    @property
-    def mask(self) -> int:
-        """As many ones as the slice has bits."""
-        return (1 << self.size) - 1
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mask", (1 << self.size) - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Field:
     """Some bits of a word, and what they mean.
 
-    match:   the value of a constant field, else None
-    default: what `pack` writes where the field is not given, else None
-    labels:  names of values, from the enumeration that the field is of
+    match:     the value of a constant field, else None
+    default:   what `pack` writes where the field is not given, else None
+    labels:    names of values, from the enumeration that the field is of
+    width:     bits of the value
+    low, high: the least and the greatest value
+    mask:      the field's bits in the word
     """
 
     name: str
@@ -63,32 +68,23 @@ class Field:
     labels: Mapping[str, int] = field(default_factory=dict[str, int])
     unit: str = ""
     description: str = ""
+    width: int = field(init=False)
+    low: int = field(init=False)
+    high: int = field(init=False)
+    mask: int = field(init=False)
 
-    @property
-    def width(self) -> int:
-        """Bits of the value."""
-        return sum(part.size for part in self.slices)
-
-    @property
-    def low(self) -> int:
-        """The least value."""
-        return -(1 << (self.width - 1)) if self.signed else 0
-
-    @property
-    def high(self) -> int:
-        """The greatest value."""
-        return (1 << (self.width - self.signed)) - 1
+    def __post_init__(self) -> None:
+        width = sum(part.size for part in self.slices)
+        object.__setattr__(self, "width", width)
+        object.__setattr__(self, "low", -(1 << (width - 1)) if self.signed else 0)
+        object.__setattr__(self, "high", (1 << (width - self.signed)) - 1)
+        object.__setattr__(self, "mask", sum(part.mask << part.at for part in self.slices))
 
     @property
     def bits(self) -> str:
         """As the definition writes it: `12:5`, `7`, `4:0,14:13`."""
         ends = ((part.at + part.size - 1, part.at) for part in self.slices)
         return ",".join(f"{high}:{low}" if high > low else f"{low}" for high, low in ends)
-
-    @property
-    def mask(self) -> int:
-        """The field's bits in the word."""
-        return sum(part.mask << part.at for part in self.slices)
 
     def place(self, value: int) -> int:
         """The word with this value and all other bits 0. The value must fit."""
@@ -224,9 +220,14 @@ def _integers(word: str, each: Field, values: Values) -> NDArray[np.integer[Any]
         array = array.astype(np.uint8)
     if array.dtype.kind not in "iu":
         raise ConfigError(f"{word}.{each.name}: integers are needed, not {array.dtype}")
-    if array.size:
+    if array.size and not _always_fits(array, each):
         _require_fit(word, each, int(array.min()), int(array.max()))
     return array
+
+
+def _always_fits(array: NDArray[np.integer[Any]], each: Field) -> bool:
+    """Whether nothing that an array of this dtype can hold is too large for the field."""
+    return array.dtype.kind == "u" and 1 << 8 * array.dtype.itemsize <= each.high + 1
 
 
 def _require_fit(word: str, each: Field, least: int, greatest: int) -> None:
@@ -236,8 +237,11 @@ def _require_fit(word: str, each: Field, least: int, greatest: int) -> None:
 
 
 def _values(raw: Words, each: Field) -> NDArray[np.integer[Any]]:
-    out = np.zeros(raw.shape, raw.dtype)
-    for part in each.slices:
+    first, *others = each.slices
+    out: NDArray[np.integer[Any]] = raw >> first.at & first.mask
+    if first.of:
+        out <<= first.of
+    for part in others:
         out |= (raw >> part.at & part.mask) << part.of
     if not each.signed:
         return out
