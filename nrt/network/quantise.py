@@ -27,6 +27,9 @@ from nrt.network.network import Network, Population, Projection
 from nrt.network.neuron import Neuron, Parameter, parameter
 from nrt.network.operators import Array, Conv, Dense, Operator, Pool, Scale, array
 
+_EPSILON: Final = 1e-9
+"""So that a number which is whole but for the last bits of a product counts as whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Widths:
@@ -176,7 +179,8 @@ def at_tick(network: Network, tick: int) -> Network:
 def integers(network: Network, widths: Widths | None = None) -> Quantised:
     """`network` in whole numbers: one scale per population for its weights, drive, thresholds and states.
 
-    The scale is the largest at which all of them fit. Membranes are bounded below by the least state where nothing
+    The scale is the largest at which all of them fit; where they are whole multiples of one number, the largest at
+    which they stay so, and nothing is lost. Membranes are bounded below by the least state where nothing
     bounds them. Expects what `folded` returns.
     """
     widths = widths or Widths()
@@ -258,7 +262,20 @@ def _scale(neuron: Neuron, weights: Sequence[Array], widths: Widths) -> float:
     fits = [_fit(w, widths.weights) for w in weights]
     fits += [_fit(np.atleast_1d(s), widths.states) for s in states]
     scale = min(fits, default=inf)
-    return scale if scale < inf else 1.0
+    if scale == inf:
+        return 1.0
+    unit = _unit(np.concatenate([*weights, *(np.ravel(s) for s in states)]))
+    return np.floor(scale * unit * (1 + _EPSILON)) / unit if unit and scale * unit >= 1 else scale
+
+
+def _unit(values: Array) -> float:
+    """A number of which all values are whole multiples, so that rounding can be exact; 0 if none was found."""
+    some = np.abs(values[values != 0])
+    for unit in (1.0, float(some.min(initial=inf))):
+        multiples = some / unit
+        if unit < inf and bool(np.all(np.abs(multiples - np.round(multiples)) <= _EPSILON * multiples)):
+            return unit
+    return 0.0
 
 
 def _rounded(neuron: Neuron, scale: float, widths: Widths) -> Neuron:
@@ -274,10 +291,6 @@ def _rounded(neuron: Neuron, scale: float, widths: Widths) -> Neuron:
         v_min=parameter(floor),
         fire=">=",
     )
-
-
-_EPSILON: Final = 1e-9
-"""So that a threshold which is whole but for the last bit of its product stays that number."""
 
 
 def _threshold(neuron: Neuron, scale: float) -> Array:

@@ -70,11 +70,6 @@ def reason(layer: Layer, core: int, first: bool) -> str:
     why = (
         "parallel computing for the input" if first and core in spec().tables["parallel_cores"].values else ""
     )
-    shares = [
-        f"{100 * need / have:.0f} % of its {what}"
-        for what, need, have in (
-            ("kernel", layer.kernel_words, place.kernel),
-            ("neuron", layer.neuron_words, place.neurons),
-        )
-    ]
-    return ", ".join([*shares, *([why] if why else [])])
+    kernel = f"kernel memory {layer.kernel_words / place.kernel:.0%}"
+    neurons = f"neuron memory {layer.neuron_words / place.neurons:.0%}"
+    return ", ".join(filter(None, [kernel, neurons, why]))

@@ -52,7 +52,9 @@ def printed(plan: Plan, device: str, network: Network, notes: Sequence[str]) -> 
     lowered = plan.lowered
     first = {link.target for link in lowered.entries}
     rounding = {r.layer: r for r in lowered.rounding}
-    rows: list[Row] = []
+    entries = " and ".join(f"core {plan.core_of[link.target]}" for link in lowered.entries)
+    way = "events, encoded by the driver" if plan.marker is None else "pixel events through the DVS layer"
+    rows = [Row(network.inputs[0], "x".join(map(str, lowered.input)), f"→ {entries}", way)]
     remarks: list[str] = []
     for layer in lowered.layers:
         core = plan.core_of[layer.name]

@@ -3,8 +3,8 @@
 The driver ends every packet that it sends with a marker of the packet's end. The board hands events to the chip at
 their times and reports what leaves it in the order of times, so when a marker returns, every spike of an earlier
 time has been reported: the output packet is complete. Nothing waits for a time to pass, and no settling time is
-guessed, but for the last packet of a run: there one more marker goes `settle` µs after the end, for the spikes that
-the last events cause.
+guessed, but at the end of a run: there one more marker goes `settle` µs after the end, for the spikes that the last
+events cause; if there are any they make one packet more.
 
 A spike's t is the time at which it left the chip, on the stream's clock. What is reported later than its packet is
 given the start of the next one and counted (`late`): a promise once made is kept.
@@ -88,6 +88,11 @@ class Flight:
         self._offset = offset
         self._sent.append(Sent(START, offset, offset, deadline))
 
+    @property
+    def _ready(self) -> int:
+        """Input packets whose output nobody has taken."""
+        return self._out.qsize() // max(1, len(self._watched))
+
     async def landed(self) -> None:
         """Waits until everything that was sent is back, or the run has failed."""
         while self._sent and not self._ended:
@@ -100,8 +105,8 @@ class Flight:
         return self._sent[0].deadline if self._sent else None
 
     async def room(self) -> None:
-        """Waits until another packet may go to the board."""
-        while len(self._sent) >= DEPTH and not self._ended:
+        """Waits until another packet may go to the board: not too many are on it or wait for the user."""
+        while not self._ended and len(self._sent) + self._ready >= DEPTH:
             self._room.clear()
             await self._room.wait()
 
@@ -160,6 +165,8 @@ class Flight:
 
     def _emit(self, sent: Sent, stamp: int) -> None:
         due = self._times < sent.end
+        if sent.last and not bool(np.any(due)):
+            return  # nothing came after the last packet of the input
         rows, times = self._rows[due], self._times[due]
         self._rows, self._times = self._rows[~due], self._times[~due]
         self.late += int(np.count_nonzero(times < sent.start))
@@ -187,6 +194,7 @@ class Flight:
     async def next(self) -> Packet | None:
         """The next output packet; None at the end. Raises what the run died of."""
         item = await self._out.get()
+        self._room.set()
         if item is None or isinstance(item, BaseException):
             self._out.put_nowait(item)  # whoever asks again gets the same answer
             if item is not None:
