@@ -35,6 +35,7 @@ class Counters:
     steps:    time steps computed; events: input events taken in; outside: events outside the input, discarded
     cropped:  events that the encoding leaves out on purpose
     spikes:   per population · synops: per projection "source → target", one per spike and synapse reached
+    doubts:   what may have happened where nobody can see it, such as in a chip's own queue, and how often
     """
 
     steps: int = 0
@@ -43,6 +44,7 @@ class Counters:
     cropped: int = 0
     spikes: Mapping[str, int] = field(default_factory=dict[str, int])
     synops: Mapping[str, int] = field(default_factory=dict[str, int])
+    doubts: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)

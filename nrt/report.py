@@ -163,6 +163,7 @@ def _losses(report: Report) -> str:
     parts = [f"{report.lost:,} events"]
     if report.counters.outside:
         parts.append(f"{report.counters.outside:,} outside the network's input (choose a crop or a pool)")
+    parts += [f"{count:,} times {what}" for what, count in report.counters.doubts.items()]
     if report.counters.cropped:
         parts.append(f"{report.counters.cropped:,} left out by the encoding")
     parts += [f"{count:,} {name}" for name, count in report.source_counts.items()]

@@ -57,6 +57,7 @@ class Link:
     credit:      what the board tells in every frame: how many event words may have been sent
     peer_credit: what the other side told last
     counts:      frames by what happened to them
+    abandoned:   messages of the session before that were unsettled when the other side began a new one
     """
 
     def __init__(self, side: Literal["host", "board"]) -> None:
@@ -64,6 +65,7 @@ class Link:
         self._deframer = Deframer()
         self.counts: Counter[str] = Counter()
         self.credit = 0
+        self.abandoned: tuple[bytes, ...] = ()
         self.is_open = False
         self._opening = False
         self.session = 0
@@ -179,6 +181,7 @@ class Link:
         if self._side == "board" and kind == OPEN:
             fresh = not self.is_open or session != self.session or self._began
             if fresh:
+                self.abandoned = self.unsettled()
                 self._clear(now)
                 self.session, self.is_open = session, True
             self._loose.append(self._frame(OPENED, 0, _link()))

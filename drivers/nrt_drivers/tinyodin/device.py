@@ -29,7 +29,7 @@ from nrt_drivers.tinyodin import load
 from nrt_drivers.tinyodin.chip import CHIP
 from nrt_drivers.tinyodin.lower import Leak, Program, lower
 from nrt_drivers.tinyodin.replay import replay
-from nrt_drivers.tinyodin.stream import Decoder, Encoder, Sent, tally
+from nrt_drivers.tinyodin.stream import Decoder, Encoder, Sent, doubts, tally
 
 DEPTH: Final = 8
 """Packets under way in the device; more wait in the source."""
@@ -56,6 +56,7 @@ class TinyOdinDevice(Device):
         self._used = False  # the chip's membranes are no longer those of the deployment
         self._run: _Run | None = None
         self._watched: tuple[str, ...] = ()
+        self._before: Mapping[str, int] = {}  # what the board had counted when the run began
 
     @property
     def limits(self) -> Mapping[str, float]:
@@ -102,6 +103,7 @@ class TinyOdinDevice(Device):
         await self._bridge.configure(load.stream(identity.chip_clock, program.last, loop=program.loop))
         await self._bridge.drain()
         self._program, self._used = program, False
+        self._before = await self._bridge.board_counters()
         return program.placement(self.uri, (_about(identity),))
 
     async def reset(self) -> None:
@@ -111,6 +113,7 @@ class TinyOdinDevice(Device):
             memories = {"neurons": load.neuron_bytes(program.neurons)}
             await load.follow(self._bridge, "reset_state", _parameters(program), memories)
             self._used = False
+            self._before = await self._bridge.board_counters()
 
     async def send(self, packet: Packet) -> None:
         if packet.data.dtype not in (EVENT, SPIKE):
@@ -146,6 +149,7 @@ class TinyOdinDevice(Device):
                 data = spikes.get(name, sent.inputs)
                 yield Packet(data, sent.span.start, sent.span.end, stamp, lost=lost, origin=name)
                 lost = 0
+        run.doubts = doubts(self._before, await self._bridge.board_counters())
 
     async def _answer(self, run: _Run, sent: Sent) -> tuple[dict[str, Records], int]:
         """The chip's spikes of one span; waits for them. Raises ProtocolError for what cannot be."""
@@ -176,7 +180,9 @@ class TinyOdinDevice(Device):
 
     def counters(self) -> Counters:
         run = self._run
-        return tally(self._deployed(), run.encoder, run.decoder) if run is not None else Counters()
+        if run is None:
+            return Counters()
+        return tally(self._deployed(), run.encoder, run.decoder, run.doubts)
 
     def _deployed(self) -> Program:
         if self._program is None:
@@ -207,6 +213,7 @@ class _Run:
     def __init__(self, program: Program) -> None:
         self.steps = Steps(program.network.semantics.dt)
         self.encoder, self.decoder = Encoder(program), Decoder(program)
+        self.doubts: Mapping[str, int] = {}
         self._sent: deque[Sent] = deque()
         self._ended = False
         self._change = asyncio.Event()

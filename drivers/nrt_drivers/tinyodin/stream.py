@@ -11,6 +11,7 @@ range, further time references change nothing and are not sent, however long the
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -32,6 +33,12 @@ Integers = NDArray[np.int64]
 
 _BIAS, _INPUT, _LEAK, _MARK = range(4)
 """What follows what in a step."""
+
+_DOUBTS: Final = {
+    "cascades_over": f"one event caused more than {chip.FIFO} spikes, of which the chip may have lost some",
+    "unsettled": "the chip's spikes kept each other going until the bridge went on without waiting for the end",
+}
+"""What the bridge's counters say of things that it cannot see."""
 
 _RANGE: Final = -chip.MEMBRANE.low
 
@@ -136,7 +143,6 @@ class Decoder:
         self._words: Words = np.zeros(0, np.uint32)
         self._tag = 0
         self.units = np.zeros(program.last + 1, np.int64)
-        self.lost: Counter[str] = Counter()
 
     def take(self, words: Words) -> None:
         """Words of the bridge, in order."""
@@ -179,6 +185,11 @@ class Decoder:
         return out
 
 
+def doubts(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:
+    """How often the bridge counted what it cannot rule out, between two readings of its counters."""
+    return {name: after.get(name, 0) - before.get(name, 0) for name in _DOUBTS}
+
+
 def _event(addresses: NDArray[np.integer]) -> Words:
     return events.pack_events(addresses)
 
@@ -192,7 +203,7 @@ def _spikes(span: Span, dt: int, step: Integers, unit: Integers, size: int) -> R
     return out
 
 
-def tally(program: Program, encoder: Encoder, decoder: Decoder) -> Counters:
+def tally(program: Program, encoder: Encoder, decoder: Decoder, doubts: Mapping[str, int]) -> Counters:
     """What was counted: every single spike, also several of a neuron in one step."""
     network = program.network
     fired = {network.inputs[0]: encoder.spikes}
@@ -211,4 +222,5 @@ def tally(program: Program, encoder: Encoder, decoder: Decoder) -> Counters:
         encoder.cropped,
         {name: int(counts.sum()) for name, counts in fired.items() if name not in network.inputs},
         dict(synops),
+        {_DOUBTS[name]: count for name, count in doubts.items() if count},
     )

@@ -8,7 +8,8 @@ its memories while it has power, whoever connects; a session ends with its link.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -57,6 +58,7 @@ class TinyOdinBoard:
     ) -> None:
         if clock < 1 or fifo < 1:
             raise ConfigError(f"tinyodin: clock={clock} and fifo={fifo} must be at least 1")
+        _warm()
         self.chip = Chip(seed)
         self._clock, self._fifo, self._power = clock, fifo, power
         self._offset, self._skew = offset, skew_ppm
@@ -80,7 +82,8 @@ class TinyOdinBoard:
 
     def connect(self) -> None:
         """Somebody opened the line. The chip keeps what it holds."""
-        self._keep_counts()
+        self._counts += self._link.counts
+        self._sequencer.unsent(_spikes(self._link.unsettled()))
         self._link = Link("board")
         self._fresh()
 
@@ -136,6 +139,7 @@ class TinyOdinBoard:
     def _arrived(self, received: Received) -> None:
         if received.kind == OPEN:
             self._counts["sessions"] += 1
+            self._sequencer.unsent(_spikes(self._link.abandoned))
             self._fresh()
         elif received.kind == PROBE:
             self._echo(received.body)
@@ -318,8 +322,21 @@ class TinyOdinBoard:
             if self._link.is_open and self._link.waiting < WAITING:
                 self._link.send(messages.pack(words.SAMPLES, 0, 1, messages.pack_samples([sample])))
 
-    def _keep_counts(self) -> None:
-        self._counts += self._link.counts
+
+@cache
+def _warm() -> None:
+    """Compiles the chip's kernels before anybody waits for an answer."""
+    chip = Chip()
+    registers = SPEC.registers.values()
+    addresses = [SPEC.word("spi_config_write").pack_one(address=r.address) for r in registers]
+    chip.spi(np.array(addresses, np.uint32), np.zeros(len(addresses), np.uint32))
+    chip.aer_in(SPEC.word("aer_spike").pack(neuron=np.zeros(1, np.int64)).astype(np.uint16), 1)
+
+
+def _spikes(unsettled: Sequence[bytes]) -> int:
+    """Spikes in messages that were not acknowledged."""
+    batches = [Batch.unpack(m) for m in map(messages.unpack, unsettled) if m.type == words.SPIKES]
+    return sum(int(np.count_nonzero(events.KINDS.classify(b.words) == events.EVENT)) for b in batches)
 
 
 def _from(address: int, count: int) -> messages.Data:

@@ -58,6 +58,11 @@ class Sequencer:
         self._out, self._out_times = _NO_WORDS, _NO_TIMES
         self.stalled = False
 
+    def unsent(self, spikes: int) -> None:
+        """Spikes that were given to a link which ended before they were acknowledged."""
+        self.counts["spikes_sent"] -= spikes
+        self.counts["spikes_flushed"] += spikes
+
     @property
     def credit(self) -> int:
         """Words of this session that may have been sent: those executed and what the FIFO takes."""
