@@ -35,17 +35,17 @@ def show_info(path: Path, *, digest: bool, like: str | None, dt: str | None, jso
 
 
 def _is_network(path: Path) -> bool:
-    """Whether an HDF5 file holds a NIR graph rather than events."""
+    """Whether an HDF5 file holds a NIR graph or lava-dl's layers rather than events."""
     with path.open("rb") as file:
         if file.read(8) != b"\x89HDF\r\n\x1a\n":
-            return path.suffix == ".nir"
+            return path.suffix in (".nir", ".net")
     import h5py
 
     try:
         with h5py.File(path) as file:
-            return "node" in file
+            return "node" in file or "layer" in file
     except OSError:
-        return path.suffix == ".nir"
+        return path.suffix in (".nir", ".net")
 
 
 def _show_recording(path: Path, digest: bool, json: bool) -> None:

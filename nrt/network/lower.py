@@ -26,6 +26,7 @@ from nrt.network.discretise import discretised, has_time_constant, is_neuron, re
 from nrt.network.encoding import Encoding, volume
 from nrt.network.graph import Flat, flatten
 from nrt.network.network import Network, Population, Projection
+from nrt.network.netx import is_netx, load_netx
 from nrt.network.nir import Graph, NIRGraph, from_object, read
 from nrt.network.nodes import Shape, is_linear
 from nrt.network.operators import Array, Conv, Operator, Pool, Scale, array
@@ -45,7 +46,7 @@ def load(
     encoding: Encoding | None = None,
     **overrides: object,
 ) -> Network:
-    """The network in a NIR file.
+    """The network in a NIR file, or in one of lava-dl's (`nrt.network.netx`), which leaves nothing to choose but dt.
 
     like: the preset (`nrt.network.presets`) that says what the file means; "nir" if None
     dt:   µs per step, or text such as "1ms"; the preset's if None
@@ -54,8 +55,14 @@ def load(
 
     Raises NotFound, ConfigError (a bad file, a contradiction), Unsupported (a node that cannot be done).
     """
-    name = Path(path).stem
-    return _lowered(name, read(path), like, dt, encoding, overrides)
+    path = Path(path)
+    if is_netx(path):
+        if like is not None or overrides:
+            raise ConfigError(
+                f"{path} is a lava-dl file and says itself what it means; leave out like and set"
+            )
+        return load_netx(path, dt, encoding)
+    return _lowered(path.stem, read(path), like, dt, encoding, overrides)
 
 
 def from_nir(

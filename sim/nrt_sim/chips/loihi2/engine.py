@@ -96,11 +96,11 @@ class LoihiEngine(Engine):
         return {name: join([np.empty(0, self._kind(name)), *parts]) for name, parts in seen.items()}
 
     def _step(self, events: Spikes) -> dict[str, Spikes]:
-        """One time step: what arrives was sent at least one step ago."""
+        """One time step: what arrives was sent at least one step ago, but for what the host writes."""
         for k, one in enumerate(self.program.synapses):
             past = self._past[one.source]
             if len(past) >= one.delay:
-                neurons, payloads = past[one.delay - 1]
+                neurons, payloads = past[one.delay - 1] if one.delay else events
                 if one.only is not None:
                     taken = one.only[neurons]
                     neurons, payloads = neurons[taken], payloads[taken]

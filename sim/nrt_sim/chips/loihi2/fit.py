@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nrt.errors import DoesNotFit, Unsupported, Violation
 from nrt.network import Network, Neuron, Population, Projection
-from nrt.network.operators import Array, fan
+from nrt.network.operators import Array, Scale, fan
 from nrt.spec import IntegerFormat
 from nrt_sim.chips.loihi2.chain import Chain, chain, gain
 from nrt_sim.chips.loihi2.program import SPEC, WIDTH, Cells, Program, Synapses, stage
@@ -62,7 +62,7 @@ def fit(network: Network) -> Program:
         made, loss = _cells(layer, scale, whole, violations)
         lines = [] if whole else [f"scale {scale:.4g}"]
         for each in layer.chains:
-            delay, behind = _delay(each.projection, level)
+            delay, behind = _delay(network, each.projection, level)
             late += [behind] if behind else []
             one, error = _synapses(network, each, scale, whole, delay)
             synapses.append(one)
@@ -121,13 +121,30 @@ def _levels(network: Network) -> dict[str, int]:
     level = dict.fromkeys(order, 0)
     for population in network.populations:
         for p in network.into(population.name):
-            if order[p.source] < order[p.target]:
+            if order[p.source] < order[p.target] and not _by_host(network, p):
                 level[p.target] = max(level[p.target], level[p.source] + 1 - p.delay)
     return level
 
 
-def _delay(projection: Projection, level: Mapping[str, int]) -> tuple[int, str]:
+def _by_host(network: Network, projection: Projection) -> bool:
+    """Whether the host writes the input into the biases, as netx does for an input layer with neurons.
+
+    So it is where each input only drives its own neuron, which has no synaptic current.
+    """
+    neuron = network[projection.target].neuron
+    return (
+        projection.source in network.inputs
+        and projection.delay == 0
+        and neuron is not None
+        and neuron.synapse_decay is None
+        and all(isinstance(o, Scale) and not o.factor.ndim for o in projection.operators)
+    )
+
+
+def _delay(network: Network, projection: Projection, level: Mapping[str, int]) -> tuple[int, str]:
     """Steps that a spike takes on the chip, and a sentence where that is more than the network asks for."""
+    if _by_host(network, projection):
+        return 0, f"the host writes the input into the biases of {projection.target}, so that it acts at once"
     wanted = projection.delay + level[projection.target] - level[projection.source]
     if wanted >= 1:
         return wanted, ""

@@ -86,8 +86,9 @@ class Synapses:
     """A projection on the chip.
 
     only:   bool[sources], the axons that it takes; None for all
-    stages: maps in order, of which the last has the stored weights and those before it are sums of windows
-    exponent: a stored m means m · 2^exponent · delay: steps until a spike acts, at least 1
+    stages: maps in order: one has the stored weights, the others are sums of windows
+    exponent: a stored m means m · 2^exponent · delay: steps until a spike acts, at least 1; 0 where the
+        host writes what arrives into the biases
     stored: synapses in memory · fan: int64[sources], synapses that a spike reaches
     """
 
