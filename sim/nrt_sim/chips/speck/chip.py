@@ -75,6 +75,7 @@ class Chip:
         now = self.now if hasattr(self, "_state") else 0
         self._state: I64 = np.zeros((c.HOST + 1, c.N_STATE), np.int64)
         self._state[:, c.FREE] = self._state[:, c.UNBLOCKED] = now
+        self._held: I64 = np.zeros((0, c.N_EVENT), np.int64)  # fired, and not yet out of the chip
         self._reserve = _rows_per_event(self._core)
         self._out: I64 = np.zeros((max(OUT_ROWS, 2 * self._reserve), c.N_EVENT), np.int64)
         self.slow_clock(self._period)
@@ -92,7 +93,7 @@ class Chip:
         """Hands the events of `queue` over in order and runs until their last one, or until `horizon` if later.
 
         until: nothing that begins after this time happens now, ps
-        Returns what left the chip in order of time, how many events were taken, and whether all cores wait for
+        Returns what left the chip by then, in order of time, how many events were taken, and whether all cores wait for
         each other (a recurrent network can do that), so that nothing ever happens again.
         """
         self._board[c.TAKEN] = 0
@@ -106,9 +107,11 @@ class Chip:
             parts.append(self._out[:used].copy())
             if how != FULL:
                 break
-        out = np.concatenate(parts)
+        out = np.concatenate((self._held, *parts))
         out = out[np.argsort(out[:, c.WHEN], kind="stable")]
-        return out, int(self._board[c.TAKEN]), how == DEADLOCK
+        left = int(np.searchsorted(out[:, c.WHEN], max(horizon, self.now), side="right"))
+        self._held = out[left:]
+        return out[:left], int(self._board[c.TAKEN]), how == DEADLOCK
 
     def membranes(self, core: int) -> I16:
         """A copy of the states of a core's neurons, int16 [feature, y, x]."""

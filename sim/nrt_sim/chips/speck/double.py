@@ -105,6 +105,7 @@ class Kit:
 
     def __init__(self, board: Board) -> None:
         self._board: Board | None = board
+        self._io = IoModule(self)
 
     def close(self) -> None:
         if self._board is not None:
@@ -128,7 +129,8 @@ class Kit:
         return PowerMonitor(self)
 
     def get_io_module(self) -> IoModule:
-        return IoModule(self)
+        self.board()
+        return self._io
 
 
 class Node:
