@@ -59,7 +59,7 @@ class Document:
     def named(self, table: Mapping[str, T], name: str, place: Place, kind: str) -> T:
         """What a name at `place` refers to. Raises SpecError where that is nothing."""
         if name not in table:
-            self.fail(place, f"there is no {kind} {name}; there is {', '.join(table) or 'none'}")
+            self.fail(place, f"there is no {kind} '{name}'; there is {', '.join(table) or 'none'}")
         return table[name]
 
     def require_sources(self) -> None:

@@ -36,14 +36,14 @@ _DIGITS: Final = b"123456789"
 
 def read_spec(path: Path, text: str) -> Spec:
     """The definition in `text`; `path` is for messages. Raises SpecError."""
-    return _assemble(Document.parse(path, text))
+    return assemble(Document.parse(path, text))
 
 
 def contradictions(path: Path, text: str) -> tuple[SpecError, ...]:
     """Every vector, and the checksum's check value, that the definition disagrees with. Raises SpecError like
     `read_spec`."""
     document = Document.parse(path, text)
-    spec = _assemble(document)
+    spec = assemble(document)
     found = [
         document.error(("vectors", index), reason)
         for index, vector in enumerate(spec.vectors)
@@ -55,7 +55,8 @@ def contradictions(path: Path, text: str) -> tuple[SpecError, ...]:
     return tuple(found)
 
 
-def _assemble(document: Document) -> Spec:
+def assemble(document: Document) -> Spec:
+    """The Spec of a document that fits the schema. Raises SpecError."""
     document.require_sources()
     identity = document.root["identity"]
     layout = read_layout(document)
@@ -83,7 +84,7 @@ def _assemble(document: Document) -> Spec:
         limits=Figures(document.rows("limits", _figure)),
         tables=document.rows("tables", _table),
         arithmetic=document.rows("arithmetic", lambda name, node: _format(document, name, node)),
-        procedures=document.rows("procedures", lambda _, node: tuple(map(_step, node["steps"]))),
+        procedures=document.rows("procedures", lambda name, node: _procedure(document, name, node, layout)),
         energy=tuple(_energy(document, ("energy", i), node) for i, node in _rows(document, "energy")),
         quirks=tuple(_quirk(node) for _, node in _rows(document, "quirks")),
         provenance=document.rows("provenance", _origin),
@@ -150,6 +151,17 @@ def _format(document: Document, name: str, node: Node) -> IntegerFormat:
         description=node.get("description", ""),
         source=node["source"],
     )
+
+
+def _procedure(document: Document, name: str, node: Node, layout: Layout) -> tuple[Step, ...]:
+    """What is written must be a register, what is programmed and verified a memory."""
+    for index, each in enumerate(node["steps"]):
+        place = ("procedures", name, "steps", index)
+        if each["do"] == "write":
+            document.named(layout.registers, each.get("target", ""), place, "register")
+        if each["do"] in ("program", "verify"):
+            document.named(layout.memories, each.get("target", ""), place, "memory")
+    return tuple(map(_step, node["steps"]))
 
 
 def _step(node: Node) -> Step:

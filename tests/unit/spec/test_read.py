@@ -73,7 +73,7 @@ MISTAKES = {
     "enum missing": (
         '[words.a]\nwidth = 8\n[words.a.fields]\nx = { bits = "1:0", enum = "colour" }\n',
         4,
-        "there is no enum colour; there is none",
+        "there is no enum 'colour'; there is none",
     ),
     "enum too large": (
         '[enums.e]\nvalues = { four = 4 }\n[words.a]\nwidth = 8\n[words.a.fields]\nx = { bits = "1:0", enum = "e" }\n',
@@ -85,7 +85,7 @@ MISTAKES = {
         2,
         "two names of e have the same value",
     ),
-    "kinds of nothing": ('[kinds.k]\nwords = ["a"]\n', 2, "there is no word a"),
+    "kinds of nothing": ('[kinds.k]\nwords = ["a"]\n', 2, "there is no word 'a'"),
     "kinds that nothing tells apart": (
         "[words.a]\nwidth = 8\nfields = {}\n[words.b]\nwidth = 8\nfields = {}\n"
         '[kinds.k]\nwords = [\n  "a",\n  "b",\n]\n',
@@ -125,7 +125,7 @@ MISTAKES = {
     "memory without its word": (
         '[memories.m]\nwords = 1\nwidth = 8\naddress = "a"\n',
         4,
-        "there is no word a",
+        "there is no word 'a'",
     ),
     "memory with too wide a layout": (
         '[words.a]\nwidth = 9\nfields = {}\n[memories.m]\nwords = 1\nwidth = 8\naddress = "a"\nlayout = "a"\n',
@@ -135,7 +135,7 @@ MISTAKES = {
     "source of nothing": (
         '[limits.n]\nvalue = 1\nsource = "book: 3"\n',
         3,
-        "there is no provenance book; there is doc",
+        "there is no provenance 'book'; there is doc",
     ),
     "limit without a source": ("[limits.n]\nvalue = 1\n", 1, "limits.n needs source"),
     "number beyond its width": (
@@ -159,7 +159,17 @@ MISTAKES = {
         5,
         "polynomial has more than 8 bits",
     ),
-    "header that is no record": ('[framing]\nkind = "cobs"\nheader = "h"\n', 3, "there is no record h"),
+    "header that is no record": ('[framing]\nkind = "cobs"\nheader = "h"\n', 3, "there is no record 'h'"),
+    "step that writes no register": (
+        '[procedures.go]\nsteps = [\n  { do = "wait" },\n  { do = "write", target = "R", value = 1 },\n]\n',
+        4,
+        "there is no register 'R'; there is none",
+    ),
+    "step that programs no memory": (
+        '[procedures.go]\nsteps = [{ do = "program" }]\n',
+        2,
+        "there is no memory ''; there is none",
+    ),
     "vector about nothing": (
         '[[vectors]]\nhex = "0"\nfields = {}\nsource = "doc: 1"\n',
         1,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import tomllib
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nrt import spec
+from nrt.errors import SpecError
+from nrt.spec.document import Document
+from nrt.spec.page import page
+from nrt.spec.read import assemble
 from nrt.spec.schema import check, device_schema
+from nrt.spec.vectors import check_vector
 
 OTHER = jsonschema.Draft202012Validator(device_schema())
 SPECS = {
@@ -44,7 +50,31 @@ def test_the_schema_is_a_schema() -> None:
 def test_a_document_with_one_thing_changed_is_judged_as_the_jsonschema_package_judges_it(
     name: str, data: st.DataObject
 ) -> None:
-    """Somewhere in a good definition something is taken away, put in, or replaced."""
+    document, way = changed(name, data)
+    found = list(check(document, device_schema()))
+    assert (not found) == OTHER.is_valid(document), found
+    for place, reason in found:
+        assert reason
+        assert place[: len(way)] == tuple(way) or way[: len(place)] == list(place)
+
+
+@given(st.sampled_from(sorted(SPECS)), st.data())
+def test_a_changed_document_that_has_the_right_shape_can_be_used_or_is_a_spec_error(
+    name: str, data: st.DataObject
+) -> None:
+    document, _ = changed(name, data)
+    if any(check(document, device_schema())):
+        return
+    try:
+        made = assemble(Document(Path("chip.toml"), document, ""))
+    except SpecError:
+        return
+    assert page([made])
+    assert all(isinstance(check_vector(made, vector), str) for vector in made.vectors)
+
+
+def changed(name: str, data: st.DataObject) -> tuple[dict[str, Any], list[str | int]]:
+    """A good definition where something is taken away, put in or replaced, and the way to where that was."""
     document = copy.deepcopy(SPECS[name])
     *way, last = data.draw(st.sampled_from([p for p in PATHS[name] if p]))
     around: Any = document
@@ -59,11 +89,7 @@ def test_a_document_with_one_thing_changed_is_judged_as_the_jsonschema_package_j
         around[data.draw(st.sampled_from(["extra", "Extra", "description", "source", "bits", "value"]))] = (
             data.draw(THINGS)
         )
-    found = list(check(document, device_schema()))
-    assert (not found) == OTHER.is_valid(document), found
-    for place, reason in found:
-        assert reason
-        assert place[: len(way)] == tuple(way) or way[: len(place)] == list(place)
+    return document, way
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 4.0, True])
