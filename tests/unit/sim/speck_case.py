@@ -50,7 +50,9 @@ def relay(
 ) -> CnnLayerConfig:
     """Core `index` as one neuron that answers every event with one spike, as sinabs' hardware tests use it."""
     one = np.full((1, 1, 1, 1), 127)
-    core = set_core(config, index, one, (1, 1, 1), high=127, **{"monitor_enable": True, **settings})
+    core = set_core(config, index, one, (1, 1, 1), high=127, monitor_enable=True)
+    for name, value in settings.items():
+        setattr(core, name, value)
     if to is not None:
         core.destinations[0].enable, core.destinations[0].layer = True, to
     return core
