@@ -264,18 +264,25 @@ def _scale(neuron: Neuron, weights: Sequence[Array], widths: Widths) -> float:
     scale = min(fits, default=inf)
     if scale == inf:
         return 1.0
-    unit = _unit(np.concatenate([*weights, *(np.ravel(s) for s in states)]))
-    return np.floor(scale * unit * (1 + _EPSILON)) / unit if unit and scale * unit >= 1 else scale
+    unit = _unit(np.concatenate([*weights, *(np.ravel(s) for s in states)]), 1 / scale)
+    return float(np.floor(scale * unit * (1 + _EPSILON))) / unit if unit else scale
 
 
-def _unit(values: Array) -> float:
-    """A number of which all values are whole multiples, so that rounding can be exact; 0 if none was found."""
-    some = np.abs(values[values != 0])
-    for unit in (1.0, float(some.min(initial=inf))):
-        multiples = some / unit
-        if unit < inf and bool(np.all(np.abs(multiples - np.round(multiples)) <= _EPSILON * multiples)):
-            return unit
-    return 0.0
+def _unit(values: Array, least: float) -> float:
+    """The largest number, at least `least`, of which all values are whole multiples; 0 where there is none.
+
+    Euclid's algorithm, in which a remainder of a ten-thousandth of `least` is none: weights kept as float32 are
+    whole multiples only that well.
+    """
+    unit = 0.0
+    for value in np.unique(np.abs(values[values != 0])).tolist():
+        larger, smaller = float(value), unit
+        while smaller > least / 10_000:
+            larger, smaller = smaller, abs(larger - smaller * round(larger / smaller))
+        unit = larger
+        if unit < least * (1 - _EPSILON):
+            return 0.0
+    return unit
 
 
 def _rounded(neuron: Neuron, scale: float, widths: Widths) -> Neuron:
