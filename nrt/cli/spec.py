@@ -53,10 +53,11 @@ def check(files: Annotated[list[Path], typer.Argument(help="Definitions, .toml f
 def show(name: Name, json: Json = False) -> None:
     """Print a definition: words bit by bit, registers, memories, limits, timing, energy, quirks, sources."""
     from nrt import spec
+    from nrt.spec.load import read_text
 
     found = spec.load(name)
     if json:
-        definition = tomllib.loads(found.path.read_text(encoding="utf-8"))
+        definition = tomllib.loads(read_text(found.path))
         print(json_module.dumps({"hash": found.hash, "definition": definition}, indent=2, ensure_ascii=False))
         return
     _print(found)

@@ -138,7 +138,8 @@ class Word:
 
         Raises ConfigError, naming the field, for a value that does not fit, an unknown or a missing field.
         """
-        given = {f: _integers(self.name, f, fields[f.name]) for f in self._required(fields)}
+        wanted = self._required(fields)
+        given = {f: _integers(self.name, f, fields.get(f.name, f.default or 0)) for f in wanted}
         try:
             shape = np.broadcast_shapes(*(values.shape for values in given.values()))
         except ValueError:

@@ -79,6 +79,15 @@ def test_show_as_json_is_the_definition_and_its_hash() -> None:
     assert shown["definition"]["registers"]["SPI_MAX_NEUR"]["address"] == 3
 
 
+def test_a_file_as_windows_writes_it_is_the_same_definition(tmp_path: Path) -> None:
+    file = tmp_path / "tinyodin.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.read_bytes().replace(b"\n", b"\r\n"))
+    assert json.loads(nrt("show", str(file), "--json")[1]) == json.loads(nrt("show", "tinyodin", "--json")[1])
+    file.write_bytes(file.read_bytes().replace(b"width = 20", b"width = 99", 1))
+    line = GOOD.read_text(encoding="utf-8").splitlines().index("width = 20") + 1
+    assert nrt("check", str(file))[2].startswith(f"{file}:{line}: ")
+
+
 def test_list_has_every_definition() -> None:
     code, out, _ = nrt("list", "--json")
     assert code == 0

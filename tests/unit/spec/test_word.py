@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nrt.errors import ConfigError
 from nrt.spec import Field, Word
@@ -27,9 +29,15 @@ def words(draw: st.DrawFn) -> Drawn:
     order = draw(st.permutations(range(width)))
     cuts = sorted(draw(st.sets(st.integers(1, width), min_size=1, max_size=4)))
     bits = {f"f{i}": order[a:b] for i, (a, b) in enumerate(zip([0, *cuts], cuts, strict=False))}
-    signs = {name: draw(st.booleans()) for name in bits}
-    fields = {name: Field(name, slices(own), signs[name]) for name, own in bits.items()}
-    return Drawn(Word("drawn", width, fields), bits)
+    return Drawn(Word("drawn", width, {name: draw(fields(name, own)) for name, own in bits.items()}), bits)
+
+
+@st.composite
+def fields(draw: st.DrawFn, name: str, bits: list[int]) -> Field:
+    """A field of those bits: plain, constant or with a default."""
+    plain = Field(name, slices(bits), draw(st.booleans()))
+    value = draw(st.integers(plain.low, plain.high))
+    return draw(st.sampled_from([plain, plain, replace(plain, match=value), replace(plain, default=value)]))
 
 
 def slices(bits: list[int]) -> tuple[Slice, ...]:
@@ -48,31 +56,40 @@ def test_every_word_packs_as_the_obvious_code_does_and_unpacks_again(
     drawn: Drawn, data: st.DataObject
 ) -> None:
     word = drawn.word
-    rows = data.draw(st.integers(0, 5))
-    values = {
-        name: [data.draw(st.integers(each.low, each.high)) for _ in range(rows)]
-        for name, each in word.fields.items()
+    rows = data.draw(st.integers(1, 5))
+    left_out = {each.name for each in word.variable if each.default is not None and data.draw(st.booleans())}
+    values: dict[str, list[int]] = {
+        each.name: [each.default or 0] * rows
+        if each.name in left_out
+        else [data.draw(st.integers(each.low, each.high)) for _ in range(rows)]
+        for each in word.variable
     }
-    packed = word.pack(
-        **{n: np.array(v, np.int64 if word.fields[n].signed else np.uint64) for n, v in values.items()}
-    )
-    expected = [sum(obvious(drawn.bits[n], v[i]) for n, v in values.items()) for i in range(rows)]
+    given_ = {n: as_array(v, word.fields[n].signed) for n, v in values.items() if n not in left_out}
+    constant = sum(obvious(drawn.bits[f.name], f.match) for f in word.fields.values() if f.match is not None)
+    expected = [constant + sum(obvious(drawn.bits[n], v[i]) for n, v in values.items()) for i in range(rows)]
+    packed = np.broadcast_to(word.pack(**given_), rows)
     assert packed.tolist() == expected
     assert {name: found.tolist() for name, found in word.unpack(packed).items()} == values
+    assert word.matches(packed).all()
     for i, raw in enumerate(expected):
         row = {name: column[i] for name, column in values.items()}
-        assert word.pack_one(**row) == raw
+        assert word.pack_one(**{name: value for name, value in row.items() if name not in left_out}) == raw
         assert word.unpack_one(raw) == row
     assert word.from_bytes(word.to_bytes(packed)).tolist() == expected
+
+
+def as_array(values: list[int], signed: bool) -> NDArray[np.integer[Any]]:
+    return np.array(values, np.int64 if signed else np.uint64)
 
 
 @given(words(), st.data())
 def test_a_value_outside_its_field_is_refused_by_name(drawn: Drawn, data: st.DataObject) -> None:
     word = drawn.word
-    name = data.draw(st.sampled_from(sorted(word.fields)))
+    assume(word.variable)
+    name = data.draw(st.sampled_from([each.name for each in word.variable]))
     each = word.fields[name]
     wrong = data.draw(st.sampled_from([each.low - 1, each.high + 1]))
-    values = {n: f.low for n, f in word.fields.items()} | {name: wrong}
+    values = {each.name: each.low for each in word.variable} | {name: wrong}
     said = rf"drawn\.{name}: {wrong} is outside {each.low} to {each.high}"
     with pytest.raises(ConfigError, match=said):
         word.pack_one(**values)
@@ -111,6 +128,13 @@ def test_constant_fields_are_written_tested_and_left_out_when_unpacked() -> None
 def test_a_default_stands_in_for_a_field_that_is_not_given() -> None:
     assert aer().pack_one(weight=1) == 0x210
     assert aer().pack(weight=np.array([1])).tolist() == [0x210]
+
+
+def test_a_default_that_is_not_0_is_written_too() -> None:
+    word = Word("w", 8, {"a": Field("a", (Slice(0, 0, 4),), default=5), "b": Field("b", (Slice(4, 0, 4),))})
+    assert word.pack(b=[1, 2]).tolist() == [0x15, 0x25]
+    assert word.pack_one(b=1) == 0x15
+    assert word.pack_one(b=1, a=0) == 0x10
 
 
 def test_values_are_broadcast_against_each_other() -> None:
