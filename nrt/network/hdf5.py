@@ -18,7 +18,7 @@ import numpy as np
 import pyfive as _pyfive
 from numpy.typing import NDArray
 
-from nrt.errors import ConfigError, NotFound
+from nrt.errors import ConfigError, NotFound, NrtError
 
 pyfive: Any = _pyfive  # what leaves this module has types
 
@@ -52,7 +52,7 @@ def read_with(path: str | Path, kind: str, reading: Callable[[Reader, Any], T]) 
         _check_whole(path, content, kind)
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
             return reading(Reader(path, kind), pyfive.File(io.BytesIO(content)))
-    except ConfigError:
+    except NrtError:
         raise
     except Exception as error:  # pyfive trusts what it parses: a damaged file may raise anything
         what = f"{type(error).__name__} {error}".rstrip()

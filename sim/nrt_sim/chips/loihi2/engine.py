@@ -129,13 +129,12 @@ class LoihiEngine(Engine):
         self._counts["events"] += int(np.count_nonzero(valid))
         self._counts["outside"] += int(np.count_nonzero(index == -2))
         self._counts["cropped"] += int(np.count_nonzero(index == -1))
-        neurons, place = np.unique(index[valid], return_inverse=True)
-        totals = np.zeros(len(neurons), np.int64)
-        np.add.at(totals, place, payloads[valid])
+        # float64 adds whole numbers of this size without rounding
+        totals = np.bincount(index[valid], payloads[valid], population.size).astype(np.int64)
         if events.dtype != SPIKE and self.network.encoding.values == "binary":
             totals = np.minimum(totals, 1)
-        some = totals != 0
-        return neurons[some], np.clip(totals[some], _PAYLOAD.low, _PAYLOAD.high)
+        neurons = np.flatnonzero(totals)
+        return neurons, np.clip(totals[neurons], _PAYLOAD.low, _PAYLOAD.high)
 
     def _kind(self, name: str) -> np.dtype[np.void]:
         return SPIKE if name == self._input or name in self._spikes else MEMBRANE
@@ -159,7 +158,8 @@ class LoihiEngine(Engine):
         for one, count in zip(self.program.synapses, self._synops, strict=True):
             key = f"{one.source} → {one.target}"
             synops[key] = synops.get(key, 0) + count
-        return Counters(**self._counts, spikes=dict(self._spikes), synops=synops)
+        c = self._counts
+        return Counters(c["steps"], c["events"], c["outside"], c["cropped"], dict(self._spikes), synops)
 
     def fork(self) -> Self:
         return type(self)(self.program, self.watched)
