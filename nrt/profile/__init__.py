@@ -1,7 +1,8 @@
-"""Measuring: latency histograms and, later, energy meters."""
+"""Measuring: latency histograms, the clocks of devices and, later, energy meters."""
 
 from __future__ import annotations
 
 from nrt.profile.histogram import Histogram
+from nrt.profile.sync import ClockMap, Probe, Sync
 
-__all__ = ["Histogram"]
+__all__ = ["ClockMap", "Histogram", "Probe", "Sync"]

@@ -41,8 +41,8 @@ class DescriptorWire(ABC):
         """Opens the line and returns its non-blocking descriptor. Raises NotFound, DeviceError."""
 
     @abstractmethod
-    def _release(self) -> None:
-        """Closes what `_acquire` opened."""
+    def _release(self, *, cut: bool = False) -> None:
+        """Closes what `_acquire` opened. cut: in the middle of a write, of which no more is to arrive."""
 
     def _receive(self, descriptor: int) -> bytes:
         """What has arrived, in the reader's thread; it is called when there is something. Raises OSError."""
@@ -88,6 +88,7 @@ class DescriptorWire(ABC):
         inlet, self._inlet = self._inlet, None
         if inlet is None:
             return
+        cut = self._writing is not None
         if self._writing is not None:
             _settle(self._writing)
         try:
@@ -96,7 +97,7 @@ class DescriptorWire(ABC):
             self._counts["bytes in"] += inlet.received
             self._counts["bytes never read"] += inlet.received - inlet.taken
             os.close(self._wake)
-            self._release()
+            self._release(cut=cut)
             self._descriptor = self._wake = -1
 
     async def read(self) -> Chunk:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import termios
 from typing import Any, Final
 
 from nrt.errors import ConfigError, DeviceBusy, DeviceError, NotFound
@@ -44,8 +45,11 @@ class SerialWire(DescriptorWire):
             self._line.set_low_latency_mode(True)
         return int(self._line.fileno())
 
-    def _release(self) -> None:
-        with contextlib.suppress(OSError):  # the device is gone: nothing to restore
+    def _release(self, *, cut: bool = False) -> None:
+        with contextlib.suppress(OSError, termios.error):  # the device is gone: nothing to discard or restore
+            if cut:
+                self._line.reset_output_buffer()
+        with contextlib.suppress(OSError):
             self._line.close()
         self._line = None
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import struct
 import sys
 from typing import ClassVar, Final
 
@@ -87,13 +88,15 @@ class _SocketWire(DescriptorWire):
             raise NotFound(
                 f"{host}:{port}", f"{self._name}: nothing there ({error.strerror or error})"
             ) from error
+        except ConnectionResetError as error:
+            raise DeviceBusy(self._name, f"{host}:{port} hung up at once; it serves somebody else") from error
         except OSError as error:
             raise self._refused(error, "is the address right, and the network up?") from error
 
     def _prepare(self, made: socket.socket) -> None:
         """Sets the socket's options."""
 
-    def _release(self) -> None:
+    def _release(self, *, cut: bool = False) -> None:
         for each in (self._socket, self._lease):
             if each is not None:
                 each.close()
@@ -119,6 +122,11 @@ class TcpWire(_SocketWire):
         if sys.platform == "linux":
             for name, value in _ALIVE.items():
                 made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    def _release(self, *, cut: bool = False) -> None:
+        if cut and self._socket is not None:  # a reset: the far side need not take the rest to see the end
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        super()._release(cut=cut)
 
     def _lost(self, error: OSError) -> DeviceLost:
         if error.errno == errno.ECONNRESET and self._inlet is not None and not self._inlet.received:

@@ -98,8 +98,8 @@ class Server:
         try:
             while not self._stopping:
                 self._turn()
-        finally:
             self._drop()
+        finally:
             wake, self._wake = self._wake, -1
             self.door.close()
             self._epoll.close()
@@ -147,6 +147,8 @@ class Server:
         self._drop()
 
     def _drop(self) -> None:
+        """What the board has sent, and nobody will get."""
+        self._out.push(self.board.transmit(now()), now())
         self._counts["bytes not sent"] += len(self._unsent) + len(self._out.drain())
         self._unsent.clear()
 

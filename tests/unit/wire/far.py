@@ -87,6 +87,21 @@ class Ticker(Echo):
         return self._next or None
 
 
+class Clock(Echo):
+    """Answers every byte with its time, 8 bytes of µs: `offset` µs ahead of the host's, `skew_ppm` too fast."""
+
+    def __init__(self, *, offset: int = 0, skew_ppm: float = 0.0) -> None:
+        super().__init__()
+        self.offset, self._parts = offset, round(skew_ppm * 1000)
+
+    def time(self, host: int) -> int:
+        """Its µs at a host's ns, in whole numbers so that nothing rounds."""
+        return self.offset + (host + host * self._parts // 1_000_000_000) // 1000
+
+    def receive(self, data: bytes, now: int) -> None:
+        self._out += self.time(now).to_bytes(8, "little") * len(data)
+
+
 class Far(ABC):
     """A served board."""
 
