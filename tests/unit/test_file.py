@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import nrt
 from nrt import formats, registry
 from nrt.clock import now
-from nrt.file import RESET, SLAB, Cutter, FileSource, Order, Slabs
+from nrt.file import FileSource
 from nrt.packet import EVENT, Packet, Records
+from nrt.timeline import RESET, SLAB, Cutter, Order, Slabs
 from tests.fakes import events
 
 
@@ -93,12 +94,12 @@ def test_packets_hold_every_event_once_in_order_and_join_without_a_gap(
     records = at(*sorted(times))
     cutter = Cutter(span, "", merge=merge)
     packets: list[Packet] = []
-    cut = cutter.cut(records, np.array(records["t"]))
+    cut = cutter.cut(records, np.array(records["t"]), 0)
     while True:
         try:
             packets.append(next(cut))
         except StopIteration as stop:
-            packets.extend(cutter.finish(stop.value))
+            packets.extend(cutter.finish(stop.value, 0))
             break
     assert [t for p in packets for t in p.data["t"].tolist()] == sorted(times)
     assert packets[0].start == min(times)

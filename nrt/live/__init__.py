@@ -1,0 +1,10 @@
+"""Live cameras: bytes to packets in the camera's thread, bounded latency, no silent loss."""
+
+from __future__ import annotations
+
+from nrt.live.arrival import Arrival
+from nrt.live.intake import Cut, Intake
+from nrt.live.outlet import Outlet
+from nrt.live.source import LiveSource
+
+__all__ = ["Arrival", "Cut", "Intake", "LiveSource", "Outlet"]

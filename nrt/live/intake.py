@@ -1,0 +1,177 @@
+"""Intake: a camera's bytes or events to packets, in the thread in which they arrive.
+
+Events are decoded into a slab that is reused when nobody refers to it any more, put in order there, and handed on as
+views of it. A packet is complete when an event behind its end has come, or, in a quiet scene, when the host's clock
+says that such an event would have arrived by now: `QUIET` after its end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+
+from nrt.errors import ConfigError, StreamError
+from nrt.formats.base import Decoder
+from nrt.live.arrival import Arrival
+from nrt.packet import EVENT, Packet, Records
+from nrt.timeline import GAP, Order, Slabs
+
+QUIET: Final = 25_000
+"""µs: what a camera, its buffers and its bus may take together; events that take longer are counted as late."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cut:
+    """When a packet is complete: after `span` µs (0: never), or `count` events (0: never), else with every read."""
+
+    span: int = 1_000
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        if self.span < 0 or self.count < 0:
+            raise ConfigError("a packet's length and number of events must not be negative")
+
+
+class Intake:
+    """Give it bytes (`bytes`, with a decoder) or events (`events`); it calls `out` with packets in order.
+
+    Called from one thread. filter: what every packet's events go through, in place, before it leaves.
+    """
+
+    def __init__(
+        self,
+        out: Callable[[Packet], None],
+        *,
+        cut: Cut,
+        origin: str,
+        decoder: Decoder | None = None,
+        filter: Callable[[Records], Records] | None = None,
+    ) -> None:
+        self._out, self._cut, self._origin, self._decoder = out, cut, origin, decoder
+        self._filter = filter
+        self._slabs = Slabs(EVENT, keep=64)
+        self._slab: Records = self._slabs.take()
+        self._begin = self._end = 0  # events of the slab that no packet has yet
+        self._rest = b""
+        self._order = Order(GAP)
+        self._resets = 0
+        self._horizon: int | None = None  # where the next packet begins
+        self._lost = 0
+        self.arrival = Arrival()
+
+    def bytes(self, data: bytes, stamp: int) -> None:
+        """Bytes that arrived at host time `stamp`, ns. Raises StreamError for what cannot be of this camera."""
+        assert self._decoder is not None
+        raw = np.frombuffer(self._rest + data if self._rest else data, np.uint8)
+        at = 0
+        while True:
+            self._make_room(self._decoder.reserve)
+            used, written = self._decoder.decode(raw[at:], self._slab[self._end :])
+            at += used
+            if written:
+                self._arrange(written)
+                self._emit(stamp)
+            if not used and not written:
+                break
+        self._rest = raw[at:].tobytes()
+        complaint = self._decoder.complaint()
+        if complaint is not None:
+            raise StreamError(f"{self._origin}: {complaint[1]}")
+        self._settle(stamp)
+
+    def events(self, events: Records, stamp: int, lost: int = 0) -> None:
+        """Events that somebody else decoded. lost: how many of them were lost before these, as far as known."""
+        self._lost += lost
+        at = 0
+        while at < len(events):
+            self._make_room(1)
+            count = min(len(events) - at, len(self._slab) - self._end)
+            self._slab[self._end : self._end + count] = events[at : at + count]
+            at += count
+            self._arrange(count)
+            self._emit(stamp)
+        self._settle(stamp)
+
+    def quiet(self, now: int) -> None:
+        """Nothing has come for a while: lets time pass by the host's clock, ns."""
+        if self._horizon is None or not self._cut.span:
+            return
+        reached = self.arrival.camera(now) - QUIET
+        ended = (reached - self._horizon) // self._cut.span
+        if ended > 0:
+            edge = self._horizon + ended * self._cut.span
+            t = self._slab["t"][self._begin : self._end]
+            self._leave(self._begin + int(np.array(t).searchsorted(edge)), edge, now)
+
+    def finish(self, stamp: int) -> None:
+        """No more comes: what is left leaves as the last packet."""
+        if self._end > self._begin:
+            self._leave(self._end, int(self._slab["t"][self._end - 1]) + 1, stamp)
+
+    def counters(self) -> Mapping[str, int]:
+        """What was repaired, by name; only what is not zero."""
+        counts = dict(self._order.counts)
+        ppm = self.arrival.drift_ppm
+        if ppm is not None:
+            counts["clock ppm"] = round(ppm)
+        return {name: count for name, count in counts.items() if count}
+
+    def _make_room(self, places: int) -> None:
+        """Goes on in another slab where this one has fewer than `places` left."""
+        if len(self._slab) - self._end >= max(places, 2048):
+            return
+        waiting = self._slab[self._begin : self._end]
+        if len(waiting) > len(self._slab) // 2:
+            t = int(waiting["t"][-1])
+            self._leave(self._end, t + 1, self._stamp)
+            waiting = waiting[:0]
+        slab = self._slabs.take()
+        slab[: len(waiting)] = waiting
+        self._slab, self._begin, self._end = slab, 0, len(waiting)
+
+    def _arrange(self, written: int) -> None:
+        kept = self._end - self._begin
+        self._end += written
+        horizon = -(2**62) if self._horizon is None else self._horizon
+        part = self._slab[self._begin : self._end]
+        self._times = self._order.arrange(part, kept, horizon)
+        if self._order.counts["resets"] != self._resets:
+            self._resets = self._order.counts["resets"]
+            self.arrival.reset()
+        if self._horizon is None:
+            self._horizon = int(self._times[0])
+
+    def _emit(self, stamp: int) -> None:
+        """Lets the packets leave that are complete."""
+        self._stamp = stamp
+        span, count = self._cut.span, self._cut.count
+        assert self._horizon is not None
+        first, last, t = self._begin, int(self._times[-1]), self._times
+        if span:
+            while self._horizon + span <= last:
+                edge = self._horizon + span
+                self._leave(first + int(t.searchsorted(edge)), edge, stamp)
+        elif count:
+            while self._end - self._begin >= count:
+                edge = int(t[self._begin + count - 1 - first]) + 1  # with all others of that µs
+                self._leave(first + int(t.searchsorted(edge)), edge, stamp)
+
+    def _settle(self, stamp: int) -> None:
+        """At the end of a read."""
+        if self._end > self._begin:
+            self.arrival.saw(int(self._slab["t"][self._end - 1]), stamp)
+            if not self._cut.span and not self._cut.count:
+                self._leave(self._end, int(self._slab["t"][self._end - 1]) + 1, stamp)
+
+    def _leave(self, upto: int, end: int, stamp: int) -> None:
+        """The events up to place `upto` of the slab leave as a packet that ends at `end`."""
+        assert self._horizon is not None
+        data = self._slab[self._begin : upto]
+        if self._filter is not None:
+            data = self._filter(data)
+        packet = Packet(data, self._horizon, end, stamp, self._lost, self._origin)
+        self._begin, self._horizon, self._lost = upto, end, 0
+        self._out(packet)
