@@ -289,7 +289,7 @@ class Link:
         self._retry = min(2 * self._retry, LONGEST_RETRY)
 
     def due(self) -> int | None:
-        """When `transmit` has something although nothing was received; None: never."""
+        """When `transmit` has something although nothing is received; 0: now; None: never."""
         if self._loose or self._answer or self._again or (self.is_open and self._room):
             return 0
         return self._deadline

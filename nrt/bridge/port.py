@@ -124,10 +124,13 @@ class Port:
             if not self.link.is_open:
                 self._first = (self._first + chunk.data)[:16]
             self._last = now()
+            frames = self.link.counts["received"]
             for received in self.link.receive(chunk.data, self._last):
                 self._arrived(received, chunk.stamp)
-            self._go.set()
-            self._heard()
+            if self.link.counts["received"] != frames:
+                self._heard()
+            if self.link.due() == 0:
+                self._go.set()
 
     def _arrived(self, received: Received, stamp: int) -> None:
         if received.kind == CLOSED:

@@ -96,7 +96,7 @@ class TinyOdinDevice(Device):
         self._program, self._watched = None, watched
         identity = self._bridge.identity
         memories = {
-            "neurons": load.neuron_bytes(program.neurons),
+            "neurons": load.neuron_bytes(program.neurons[: program.last + 1]),
             "synapses": load.synapse_bytes(program.pairs[: program.sources]),
         }
         await load.follow(self._bridge, "deploy", _parameters(program), memories)
@@ -110,7 +110,7 @@ class TinyOdinDevice(Device):
         await self._halt()
         program = self._deployed()
         if self._used:
-            memories = {"neurons": load.neuron_bytes(program.neurons)}
+            memories = {"neurons": load.neuron_bytes(program.neurons[: program.last + 1])}
             await load.follow(self._bridge, "reset_state", _parameters(program), memories)
             self._used = False
             self._before = await self._bridge.board_counters()

@@ -29,7 +29,7 @@ _DATA: Final = CHIP.word("spi_data")
 
 
 def neuron_bytes(words: NDArray[np.integer]) -> tuple[Addresses, Addresses, Bytes]:
-    """The neuron memory, whole: words is u32[256]."""
+    """The words of the first neurons: those above SPI_MAX_NEUR are never looked at."""
     contents = words.astype("<u4").view(np.uint8)
     neuron, byte = np.divmod(np.arange(len(contents)), 4)
     where = [NEURON_ADDRESS.pack(read=r, write=not r, byte=byte, neuron=neuron) for r in (0, 1)]

@@ -25,6 +25,7 @@ WAITING: Final = 4
 """Messages that wait for the link at which spikes stay in their FIFO, where they are felt by the chip."""
 
 _PROBE: Final = BRIDGE.record("probe")
+_SAMPLES: Final = (words.PAYLOAD - words.MESSAGE.size) // messages.SAMPLE.size
 _ECHO: Final = BRIDGE.record("echo")
 _AT_ONCE: Final = frozenset({words.IDENTIFY, words.COUNT, words.POWER})
 
@@ -77,6 +78,7 @@ class TinyOdinBoard:
         self._requests: deque[Message] = deque()
         self._index = self._told = 0
         self._period, self._sample, self._sampled = 0, 0, 0
+        self._samples: deque[Sample] = deque(maxlen=_SAMPLES)
 
     # ------------------------------------------------------------------------------------------- Board
 
@@ -314,13 +316,15 @@ class TinyOdinBoard:
         return 0, b""
 
     def _measure(self) -> None:
-        """The samples of every period that has ended. What the link has no room for is lost, and told by the index."""
+        """Samples of every period that has ended, in one message; of too many the oldest are lost, as indices tell."""
         while self._period and self._time >= self._sampled + self._period:
             self._sampled += self._period
-            sample = Sample(self._sampled, self._sample, 0, round(self._power * 1e9))
+            self._samples.append(Sample(self._sampled, self._sample, 0, round(self._power * 1e9)))
             self._sample += 1
-            if self._link.is_open and self._link.waiting < WAITING:
-                self._link.send(messages.pack(words.SAMPLES, 0, 1, messages.pack_samples([sample])))
+        if self._samples and self._link.is_open and self._link.waiting < WAITING:
+            body = messages.pack_samples(list(self._samples))
+            self._link.send(messages.pack(words.SAMPLES, 0, len(self._samples), body))
+            self._samples.clear()
 
 
 @cache
