@@ -51,6 +51,33 @@ def engine(
 
 
 @app.command()
+def gpu(
+    device: Annotated[str, typer.Option(help="The device's URI: cuda:0 or torch:cpu.")] = "torch:cpu",
+    batch: Annotated[int, typer.Option(min=1, help="Recordings side by side, beside single ones.")] = 16,
+    peers: Annotated[
+        str | None, typer.Option(help="A Python that has spikingjelly or snntorch installed.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of yardsticks, whose nets are used; needs torch and g++.")
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, help="Repetitions; medians are printed.")] = 7,
+    json: Json = False,
+) -> None:
+    """The GPU simulator on a convolutional and a recurrent net: time, launches and bytes per step, beside peers."""
+    bench = importlib.import_module("nrt_sim.gpu.bench")
+    rows, notes = bench.measure(device, batch, peers, against, repeat)
+    if json:
+        print(json_module.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+        return
+    from nrt.report import host, versions
+
+    machine = host()
+    print(f"{device} on {machine['cpu']}, torch {versions().get('torch', '')}, Python {machine['python']}")
+    print(bench.table(rows))
+    print(*notes, sep="\n", end="\n" if notes else "")
+
+
+@app.command()
 def sensor(
     peers: Annotated[str | None, typer.Option(help="A Python that has v2e installed.")] = None,
 ) -> None:

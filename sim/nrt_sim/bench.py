@@ -89,13 +89,20 @@ def engine(
     them, kept for the next time (a temporary folder otherwise). Raises ConfigError where they do not build.
     """
     warm()
-    with _one_core():
+    with one_core():
         if against is None:
-            return [*(_measure(case, None, repeat) for case in _drawn()), *layers(repeat)]
+            return [*(_measure(case, None, repeat) for case in cases(None)), *layers(repeat)]
         with Yardstick.built(against, scratch) as yardstick:
-            cases = _given(yardstick)
-            nets = [_measure(case, yardstick, repeat if case.net == "a" else 10 * repeat) for case in cases]
+            nets = [
+                _measure(case, yardstick, repeat if case.net == "a" else 10 * repeat)
+                for case in cases(yardstick)
+            ]
             return [*nets, *layers(repeat)]
+
+
+def cases(yardstick: Yardstick | None) -> Iterator[Case]:
+    """Nets (a) and (b) with their input: as the yardsticks' generator wrote them, or drawn here without one."""
+    return _drawn() if yardstick is None else _given(yardstick)
 
 
 def table(rows: Sequence[Row | LayerRow]) -> str:
@@ -180,7 +187,7 @@ def _one_by_one(engine: CpuEngine, case: Case) -> float:
 
 
 @contextmanager
-def _one_core() -> Generator[None]:
+def one_core() -> Generator[None]:
     """Keeps this thread on one core, where the system lets it."""
     if not hasattr(os, "sched_setaffinity"):
         yield

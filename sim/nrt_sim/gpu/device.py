@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -19,7 +21,7 @@ from nrt_sim.gpu.engine import GpuEngine
 from nrt_sim.gpu.failures import translated
 from nrt_sim.gpu.ops import MakeOps
 from nrt_sim.gpu.plan import lay_out
-from nrt_sim.gpu.simulation import Projections
+from nrt_sim.gpu.simulation import Projections, Simulation
 from nrt_sim.gpu.survey import torch_cuda
 from nrt_sim.gpu.together import Side, Together
 
@@ -40,6 +42,22 @@ class GpuDevice(ClockedDevice):
                 f"{self.uri}: span is {span}; it is steps that are computed together, at least 1"
             )
         self._span, self._projections, self._dtype = span, projections, np.dtype(dtype)
+
+    @property
+    def threads(self) -> int:
+        """Threads of the host that compute."""
+        return 1
+
+    def simulate(self, network: Network, watched: Sequence[str], batch: int) -> Simulation:
+        """A simulation on this device without a stream around it, for benchmarks. Raises DeployError."""
+        memory.check(network, batch, self._span, self._dtype.itemsize, self._free())
+        with translated(self.uri):
+            layout = lay_out(network, watched, self._dtype)
+            return Simulation(layout, self._make(), batch, self._span, self._projections)
+
+    def traffic(self, simulation: Simulation, work: Callable[[], object]) -> tuple[float, float]:
+        """What is launched while `work` runs the simulation, and the bytes that it moves; nan where nobody counts."""
+        return math.nan, math.nan
 
     def _make(self) -> MakeOps:
         """Makes Ops for this device; one per deployed network, whose weights they share."""
@@ -126,6 +144,17 @@ class TorchDevice(GpuDevice):
         self._threads = threads or max(1, min(4, (os.cpu_count() or 1) // 2))
         self._threads_before: int | None = None
         self._place = uri.place or "cpu"
+
+    @property
+    def threads(self) -> int:
+        return self._threads
+
+    def traffic(self, simulation: Simulation, work: Callable[[], object]) -> tuple[float, float]:
+        from nrt_sim.gpu.traffic import Traffic
+
+        with Traffic() as counted:
+            work()
+        return float(counted.operators), float(counted.moved)
 
     @classmethod
     def availability(cls) -> str:

@@ -1,4 +1,4 @@
-"""Bytes that a network needs on a device, counted before anything is laid out."""
+"""Bytes: what a network needs on a device, counted before anything is laid out, and what a step must move."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from nrt.errors import DoesNotFit, Violation
 from nrt.network import Network, Population
+from nrt_sim.gpu.layout import Layout
 
 NEURON: Final = 24
 """Bytes per neuron for places, counts of synapses and what torch computes with on the way."""
@@ -64,3 +65,21 @@ def free_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
         return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError, IndexError):
         return 2**62
+
+
+def least_bytes(layout: Layout, batch: int, events: float, spikes: float) -> float:
+    """Bytes that a step of `batch` recordings must move, whatever the program.
+
+    Every state once in and once out, every weight once, 16 bytes per event in and per watched spike out.
+    events, spikes: per step, of all recordings
+    """
+    total = 16.0 * (events + spikes)
+    for layer in layout.layers:
+        neuron = layer.neuron
+        if neuron is not None:
+            states = 1 + (neuron.synapse_decay is not None) + (neuron.timing == "delayed")
+            total += 2 * states * layer.size * batch * layout.dtype.itemsize
+    for route in layout.routes:
+        weights = sum(int(o.weight.size) for o in route.operators if hasattr(o, "weight"))
+        total += weights * layout.dtype.itemsize
+    return total

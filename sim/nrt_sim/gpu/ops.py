@@ -8,6 +8,7 @@ load(chunk)                  one copy to the device: 16-byte words and where eac
 run(program, steps)          the steps of the chunk; no answer is waited for
 fetch() -> Fetched           one wait: what was watched, and the counts
 ```
+Two chunks may be under way: the next may be loaded and run before the one before is fetched; `fetch` answers in order.
 
 A program is the order of one pass: `Encode`, then for every layer its `Project`s and its `Advance`, then `Collect`s.
 It is a tuple of frozen values, so a device may record what it launches for a program once and replay it (a CUDA
@@ -116,6 +117,8 @@ class Chunk:
 class Tally:
     """Counts since the last reset of each recording.
 
+    The counts are those at the end of the chunk that they came with.
+
     encoded: int64[3, batch]: events, outside, cropped · spikes: int64[layers, batch] (elements that are not zero,
     whatever they are) · synops: int64[routes, batch]
     """
@@ -170,7 +173,10 @@ class Ops(ABC):
 
     @abstractmethod
     def fetch(self) -> Fetched:
-        """Waits for what was run since `load` and returns what it gave."""
+        """Waits for the oldest chunk that was run and not fetched, and returns what it gave.
+
+        Without such a chunk it returns empty arrays and the counts as they are.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -78,16 +78,16 @@ class Simulation:
         parts: list[list[dict[str, Records]]] = []
         dt = self.layout.network.semantics.dt
         edges = [_edges(records, start, steps, dt) for records, start in zip(inputs, starts, strict=True)]
-        some = range(self.batch) if active is None else active
-        for done in range(0, steps, self._room):
-            now = min(self._room, steps - done)
-            self._ops.load(_chunk(inputs, edges, done, now))
-            self._ops.run(self._program, now)
-            fetched = self._ops.fetch()
-            begins = [start + done * dt for start in starts]
-            parts.append(self._records(fetched, begins, now))
-            self._choose(fetched, now)
-            self._steps[list(some)] += now
+        cuts = [*range(0, steps, self._room), steps]
+        chunks = list(pairwise(cuts))
+        for k, (done, until) in enumerate(chunks):
+            self._ops.load(_chunk(inputs, edges, done, until - done))
+            self._ops.run(self._program, until - done)
+            if k > 0:  # while this one is computed
+                parts.append(self._fetched(starts, *chunks[k - 1]))
+        if chunks:
+            parts.append(self._fetched(starts, *chunks[-1]))
+        self._steps[list(range(self.batch) if active is None else active)] += steps
         return [_joined(self.layout, [part[b] for part in parts]) for b in range(self.batch)]
 
     def counters(self, recording: int = 0) -> Counters:
@@ -143,6 +143,13 @@ class Simulation:
                 ways[route.index] = "dense"
         if ways != self._ways:
             self._ways, self._program = ways, program(self.layout, ways)
+
+    def _fetched(self, starts: Sequence[int], done: int, until: int) -> list[dict[str, Records]]:
+        """The records of steps [done, until), when they are there."""
+        dt = self.layout.network.semantics.dt
+        fetched = self._ops.fetch()
+        self._choose(fetched, until - done)
+        return self._records(fetched, [start + done * dt for start in starts], until - done)
 
     def _records(self, fetched: Fetched, begins: Sequence[int], steps: int) -> list[dict[str, Records]]:
         found: list[dict[str, Records]] = [{} for _ in range(self.batch)]

@@ -49,11 +49,14 @@ class Cells:
     def advance(self, current: Tensor | None, output: Tensor) -> None:
         """One step. current: [batch, size], overwritten, or None for nothing; output: [batch, size], written."""
         batch, size = output.shape
+        x = torch.zeros_like(output) if current is None else current
         together = max(1, CACHED // size)
+        if together >= batch:
+            self._advance(slice(None), x, output)
+            return
         for a in range(0, batch, together):
             some = slice(a, a + together)
-            x = torch.zeros_like(output[some]) if current is None else current[some]
-            self._advance(some, x, output[some])
+            self._advance(some, x[some], output[some])
 
     def _advance(self, some: slice, x: Tensor, output: Tensor) -> None:
         p, v = self._p, self.v[some]

@@ -1,8 +1,8 @@
-"""Spikes and synaptic operations of a layer, counted exactly with float32 products.
+"""Spikes and synaptic operations of a layer, counted exactly with sums of float32.
 
-A plane of ones and zeros times ones, or times the synapses of each place, gives them. A sum of whole numbers below
-2^24 is exact in float32, so the plane is cut where it could grow larger. A route with a delay counts what has arrived:
-the sums so far, less those of the last `delay` steps.
+A plane of ones and zeros is added up, or multiplied by the synapses of each place. A sum of whole numbers below 2^24 is
+exact in float32, so the plane is cut where it could grow larger, and sums are kept in float64. A route with a delay
+counts what has arrived: the sums so far, less those of the last `delay` steps.
 """
 
 from __future__ import annotations
@@ -27,47 +27,57 @@ class Counting:
     def __init__(self, layer: Layer, layout: Layout, batch: int, device: torch.device) -> None:
         leaving = [route for route in layout.routes if route.source == layer.index]
         self._uneven = [route for route in leaving if route.fan.ndim]
-        columns = [np.ones(layer.size), *(route.fan for route in self._uneven)]
-        self._columns = [torch.tensor(column, dtype=torch.float32, device=device) for column in columns]
-        most = max(float(column.max()) for column in columns)
-        edges = [*range(0, layer.size, max(1, int((_EXACT - 1) // most))), layer.size]
+        self._columns = [torch.tensor(r.fan, dtype=torch.float32, device=device) for r in self._uneven]
+        most = max((float(route.fan.max()) for route in self._uneven), default=1.0)
+        edges = [*range(0, layer.size, max(1, int((_EXACT - 1) // max(most, 1.0)))), layer.size]
         self._parts = [slice(a, b) for a, b in pairwise(edges)]
         self._unit = layer.unit
         self._wanted = bool(leaving) or layer.neuron is None or layer.neuron.fires
-        self._total = torch.zeros((batch, len(columns)), dtype=torch.int64, device=device)
+        self._total = torch.zeros((1 + len(self._columns), batch), dtype=torch.float64, device=device)
         self._last: deque[Tensor] = deque(maxlen=max(layer.depth, 1))
         self._depth = layer.depth
 
     def reset(self, recordings: list[int]) -> None:
         """Those recordings' counts to zero."""
-        self._total[recordings] = 0
-        for row in self._last:
-            row[recordings] = 0
+        self._total[:, recordings] = 0
+        for rows in self._last:
+            rows[:, recordings] = 0
 
     def add(self, output: Tensor) -> None:
         """Counts what was put out in a pass, [steps, batch, size]."""
         if not self._wanted:
             return
         ones = output
-        if not self._unit or output.dtype != torch.float32:
+        if not self._unit:
             ones = torch.ne(output, 0.0, out=torch.empty(output.shape, device=output.device))
-        rows = torch.zeros((len(output), *self._total.shape), dtype=torch.int64, device=output.device)
-        for k, column in enumerate(self._columns):
-            for some in self._parts:
-                rows[:, :, k] += (ones[:, :, some] @ column[some]).to(torch.int64)
-        self._total += rows.sum(0)
-        if self._depth:
-            self._last.extend(rows.unbind(0))
+        elif output.dtype != torch.float32:
+            ones = output.to(torch.float32)
+        for plane in ones:
+            rows = self._rows(plane)
+            self._total += rows
+            if self._depth:
+                self._last.append(rows)
+
+    def _rows(self, plane: Tensor) -> Tensor:
+        """[columns, batch] of one step."""
+        if not self._columns and len(self._parts) == 1:
+            return plane.sum(1)[None]
+        rows = torch.zeros_like(self._total)
+        for some in self._parts:
+            rows[0] += plane[:, some].sum(1)
+            for k, column in enumerate(self._columns):
+                rows[k + 1] += plane[:, some] @ column[some]
+        return rows
 
     def spikes(self) -> NDArray[np.int64]:
         """int64[batch]: elements that were not zero."""
-        return self._total[:, 0].cpu().numpy().copy()
+        return self._total[0].cpu().numpy().astype(np.int64)
 
     def synops(self, route: Route) -> NDArray[np.int64]:
         """int64[batch]: synapses reached through a route that leaves this layer."""
         even = route.fan.ndim == 0
         column = 0 if even else 1 + self._uneven.index(route)
-        arrived = self._total[:, column].clone()
-        for row in list(self._last)[len(self._last) - min(route.delay, len(self._last)) :]:
-            arrived -= row[:, column]
-        return arrived.cpu().numpy() * (int(route.fan) if even else 1)
+        arrived = self._total[column].clone()
+        for rows in list(self._last)[len(self._last) - min(route.delay, len(self._last)) :]:
+            arrived -= rows[column]
+        return arrived.cpu().numpy().astype(np.int64) * (int(route.fan) if even else 1)

@@ -94,3 +94,8 @@ class Encoder:
         inside = (x >= 0) & (x < self._width) & (y >= 0) & (y < self._height) & (channel < self._channels)
         place = (y * self._width + x) * self._channels + channel
         return torch.where(seen, torch.where(inside, place, -2), -1)
+
+
+def _joined(values: Tensor, spans: list[tuple[int, int]]) -> Tensor:
+    parts = [values[a:b] for a, b in spans]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nrt_sim.gpu.layout import Layout, Route, RowTable, Watch
+from nrt_sim.gpu.layout import Layout, Route, RowTable
 from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, MakeOps, Ops, Program, Project, Tally
 from nrt_sim.gpu.torch_cells import Cells
 from nrt_sim.gpu.torch_count import Counting
@@ -82,13 +83,20 @@ class TorchOps(Ops):
         self._current: list[Tensor | None] = [None] * len(layout.layers)
         self._counting = [Counting(layer, layout, batch, device) for layer in layout.layers]
         self._step = 0
+        self._fetched: deque[Fetched] = deque()
         self._spikes: dict[tuple[int, int], Spikes] = {}
-        self._seen: list[list[Tensor]] = [[] for _ in layout.watches]
-        self._traced = {w.layer for w in layout.watches if w.membrane}
-        self._traces: dict[int, list[Tensor]] = {}
+        self._shown = [
+            torch.empty((self.room, batch, layout.layers[w.layer].size), dtype=dtype, device=device)
+            for w in layout.watches
+        ]
+        self._traced: dict[int, list[int]] = {}
+        for k, watch in enumerate(layout.watches):
+            if watch.membrane:
+                self._traced.setdefault(watch.layer, []).append(k)
 
     def reset(self, recordings: Sequence[int] | None = None) -> None:
         some = list(range(self.batch)) if recordings is None else list(recordings)
+        self._fetched.clear()
         with torch.inference_mode():
             for cells in self._cells.values():
                 cells.reset(some)
@@ -106,18 +114,21 @@ class TorchOps(Ops):
         with torch.inference_mode():
             self._encoder.load(chunk)
         self._step = 0
-        self._seen = [[] for _ in self.layout.watches]
 
     def run(self, program: Program, steps: int) -> None:
         with torch.inference_mode():
-            while steps > 0:
-                now = min(steps, self.span)
-                self._pass(program, now)
-                steps -= now
+            for done in range(0, steps, self.span):
+                self._pass(program, min(steps - done, self.span))
+            self._fetched.append(self._answer(self._step))
+
+    def fetch(self) -> Fetched:
+        if self._fetched:
+            return self._fetched.popleft()
+        with torch.inference_mode():
+            return self._answer(0)
 
     def _pass(self, program: Program, steps: int) -> None:
         self._spikes.clear()
-        self._traces.clear()
         for past in self._past:
             past.begin(steps)
         for what in program:
@@ -129,7 +140,7 @@ class TorchOps(Ops):
                 case Advance():
                     self._advance(what, steps)
                 case Collect():
-                    self._collect(self.layout.watches[what.watch], self._seen[what.watch])
+                    self._collect(what, steps)
         self._step += steps
 
     def _encode(self, steps: int) -> None:
@@ -168,48 +179,36 @@ class TorchOps(Ops):
 
     def _advance(self, what: Advance, steps: int) -> None:
         k = what.layer
-        cells, current = self._cells[k], self._current[k]
-        output = torch.empty_like(self._past[k].get(0)) if self._past[k].depth else self._past[k].get(0)
-        trace: list[Tensor] = []
+        cells, current, past = self._cells[k], self._current[k], self._past[k]
+        room = past.room()
+        output = (
+            torch.empty((steps, *cells.v.shape), dtype=self.dtype, device=self.device)
+            if room is None
+            else room
+        )
+        traced = [self._shown[w] for w in self._traced.get(k, ())]
         for t in range(steps):
             cells.advance(current[t] if what.fed and current is not None else None, output[t])
-            if k in self._traced:
-                trace.append(cells.v.clone())
-        if trace:
-            self._traces[k] = trace
-        if self._past[k].depth:
-            self._past[k].put(output)
+            for shown in traced:
+                shown[self._step + t] = cells.v
+        if room is None:
+            past.put(output)
         self._counting[k].add(output)
 
-    def _collect(self, watch: Watch, seen: list[Tensor]) -> None:
-        if watch.membrane:
-            seen += self._traces[watch.layer]
-            return
-        output = self._past[watch.layer].get(0)
-        at = output.nonzero()
-        values = output[at[:, 0], at[:, 1], at[:, 2]]
-        at[:, 0] += self._step
-        # clamped in float64, where 2^31 - 1 is a number
-        payload = values.to(torch.float64).clamp_(-(2.0**31), 2.0**31 - 1).to(torch.int64)
-        seen.append(torch.cat([at, payload[:, None]], 1).to(torch.int32))
+    def _collect(self, what: Collect, steps: int) -> None:
+        watch = self.layout.watches[what.watch]
+        if not watch.membrane:
+            shown = self._shown[what.watch]
+            shown[self._step : self._step + steps] = self._past[watch.layer].get(0)
 
-    def fetch(self) -> Fetched:
+    def _answer(self, steps: int) -> Fetched:
+        """What the chunk of so many steps gave."""
         spikes: list[NDArray[np.int32] | None] = []
         membranes: list[NDArray[Any] | None] = []
-        for watch, seen, layer in zip(self.layout.watches, self._seen, self._sizes(), strict=True):
-            if watch.membrane:
-                empty = torch.empty((0, self.batch, layer), dtype=self.dtype)
-                membranes.append((torch.stack(seen) if seen else empty).cpu().numpy())
-                spikes.append(None)
-            else:
-                rows = torch.cat(seen) if seen else torch.empty((0, 4), dtype=torch.int32)
-                spikes.append(rows.cpu().numpy())
-                membranes.append(None)
-        self._seen = [[] for _ in self.layout.watches]
+        for watch, shown in zip(self.layout.watches, self._shown, strict=True):
+            spikes.append(None if watch.membrane else _rows(shown[:steps]))
+            membranes.append(shown[:steps].cpu().numpy().copy() if watch.membrane else None)
         return Fetched(tuple(spikes), tuple(membranes), self._tally())
-
-    def _sizes(self) -> list[int]:
-        return [self.layout.layers[watch.layer].size for watch in self.layout.watches]
 
     def _tally(self) -> Tally:
         layout = self.layout
@@ -222,7 +221,16 @@ class TorchOps(Ops):
     def close(self) -> None:
         self._cells.clear()
         self._past, self._counting, self._current = [], [], []
-        self._seen = []
+        self._shown = []
+
+
+def _rows(shown: Tensor) -> NDArray[np.int32]:
+    """int32[m, 4] of what is not zero in [steps, batch, size]: step, recording, place, payload."""
+    at = shown.nonzero()
+    values = shown[at[:, 0], at[:, 1], at[:, 2]]
+    # clamped in float64, where 2^31 - 1 is a number
+    payload = values.to(torch.float64).clamp_(-(2.0**31), 2.0**31 - 1).to(torch.int64)
+    return torch.cat([at, payload[:, None]], 1).to(torch.int32).cpu().numpy()
 
 
 def _own(made: Tensor, planes: Tensor) -> Tensor:

@@ -27,6 +27,12 @@ class Past:
         self._at = (self._at + self._steps) % self._rows if self.depth else 0
         self._steps = steps
 
+    def room(self) -> Tensor | None:
+        """Where this pass's planes go, to be written there; None where they are not in one piece."""
+        if self._at + self._steps > self._rows:
+            return None
+        return self._ring[self._at : self._at + self._steps]
+
     def put(self, planes: Tensor) -> None:
         """What was put out in this pass."""
         first = min(self._steps, self._rows - self._at)
