@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nrt.errors import MissingDependency, NrtError
-from nrt_sim.gpu.kernels import OPTIONS, kernel, text
+from nrt_sim.gpu.kernels import KERNELS, OPTIONS, text
 
 ARCHITECTURES: Final = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 """Turing, Ampere (two), Ada, Hopper, Blackwell (two)."""
@@ -101,11 +101,10 @@ def _log(nvrtc: Any, program: ctypes.c_void_p) -> str:
     return log.value.decode(errors="replace")
 
 
-def needs(name: str, architecture: str) -> dict[str, Needs]:
-    """What every instance of the kernel `name` needs on an architecture."""
-    launched = kernel(name)
-    names = [launched.instance(option) for option in launched.options]
-    code, lowered = cubin(launched.file, names, architecture)
+def needs(file: str, architecture: str) -> dict[str, Needs]:
+    """What every instance of every kernel of a file needs on an architecture. Raises CompileError."""
+    names = [k.instance(option) for k in KERNELS if k.file == file for option in k.options]
+    code, lowered = cubin(file, names, architecture)
     figures = read_needs(code)
     return {name: figures[symbol] for name, symbol in lowered.items()}
 

@@ -28,7 +28,7 @@ class CupyLauncher:
         except ModuleNotFoundError as error:
             raise MissingDependency("cuda:", "cupy", "gpu-cuda13") from error
         self._cupy: Any = cupy
-        self._index = torch.cuda.current_device() if device.index is None else device.index
+        self._index: int = device.index
         self._functions: dict[str, Any] = {}
 
     def launch(

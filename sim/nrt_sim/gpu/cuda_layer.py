@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import torch
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nrt.network import Neuron
-from nrt.network.neuron import FireTest, Reset
+from nrt.network.neuron import FireTest, Reset, Spikes
 from nrt_sim.gpu.kernels import ITEMS, kernel, structure
 from nrt_sim.gpu.layout import Layer
 from nrt_sim.gpu.plan import in_places
 
 _RESETS: Final[dict[Reset, int]] = {"hard": 0, "soft": 1, "none": 2}
+_SPIKES: Final = get_args(Spikes)
 _STRICT: Final[dict[FireTest, int]] = {">=": 0, ">": 1}
 _MOST_GRADED: Final = 2.0**31 - 128
 """The largest payload that is a float32 and that 32 bits hold, as in `nrt_sim.cpu.plan`."""
@@ -86,6 +87,7 @@ class Neurons:
         return fields | {
             "bias": self._parameter(layer.bias, device),
             "most": np.float32(_MOST_GRADED if neuron.spikes == "graded" else neuron.max_spikes),
+            "spikes": _SPIKES.index(neuron.spikes),
             "reset": _RESETS[neuron.reset],
             "strict": _STRICT[neuron.fire],
             "floored": int(neuron.v_min is not None),

@@ -30,7 +30,8 @@ class Ways:
     """Both ways of the routes of a layout, with their weights on the device; shared by all that run the layout."""
 
     def __init__(self, layout: Layout, device: torch.device, addition: Addition) -> None:
-        self.layout, self.device, self._addition = layout, device, addition
+        self.layout, self.device = layout, device
+        self._addition: Addition = addition
         self._tables: dict[int, DeviceTable] = {}
         self._dense: dict[int, tuple[Apply, Fields]] = {}
         self._kept: list[Tensor] = []

@@ -18,7 +18,7 @@ import numpy as np
 
 from nrt.network import Encoding, Neuron
 from nrt.network.encoding import Polarity
-from nrt.network.neuron import Spikes, Timing
+from nrt.network.neuron import Timing
 
 FOLDER: Final = Path(__file__).with_name("kernels")
 OPTIONS: Final = ("--std=c++17", "--fmad=false")
@@ -35,11 +35,6 @@ TAPS: Final = (2, 3, 4, 8)
 _STRUCT = re.compile(r"^struct (\w+) \{(.*?)^\};", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^\s*(?:const )?(\w+) ([^;()]+);", re.MULTILINE)
 _SCALARS = {"int": "<i4", "u32": "<u4", "float": "<f4", "i64": "<i8", "u64": "<u8"}
-_SPIKES, _RESETS, _TIMINGS = (
-    get_args(Spikes),
-    ("hard", "soft", "none"),
-    ("immediate", "delayed", "fire-first"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +53,9 @@ class Kernel:
 
 
 def neuron_option(neuron: Neuron) -> tuple[int, int]:
-    """Template arguments of `advance` and `steps`: spikes and timing; what never fires needs no timing."""
-    timing = neuron.timing if neuron.fires else "immediate"
-    return get_args(Spikes).index(neuron.spikes), get_args(Timing).index(timing)
+    """Template arguments of `advance` and `steps`: kind (plain spikes, with a payload, none) and timing."""
+    kind = 2 if not neuron.fires else int(neuron.spikes != "binary")
+    return kind, get_args(Timing).index(neuron.timing if neuron.fires else "immediate")
 
 
 def encoding_option(encoding: Encoding) -> tuple[int, int]:
@@ -68,8 +63,7 @@ def encoding_option(encoding: Encoding) -> tuple[int, int]:
     return get_args(Polarity).index(encoding.polarity), int(encoding.values == "binary")
 
 
-_FIRING = len(get_args(Spikes)) - 1
-_NEURONS = (*product(range(_FIRING), range(len(get_args(Timing)))), (_FIRING, 0))
+_NEURONS = (*product(range(2), range(len(get_args(Timing)))), (2, 0))
 
 KERNELS: Final = (
     Kernel("encode", "encode.cu", "Encode", 256, tuple(product(range(4), range(2)))),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import MissingDependency, NrtError
-from nrt_sim.gpu.kernels import FILES, FOLDER, KERNELS, Kernel, structures
+from nrt_sim.gpu.kernels import FOLDER, KERNELS, Kernel, structures
 
 FORWARD: Final = 0
 BACKWARD: Final = 1
@@ -49,20 +50,20 @@ class Shim:
         return Shim(self.library, order)
 
 
-def build(folder: Path, source: str | None = None) -> Shim:
-    """Compiles the kernels (or `source` in their place) in `folder`. Raises MissingDependency, NrtError."""
+def build(folder: Path, kernels: Sequence[Kernel] = KERNELS, source: str | None = None) -> Shim:
+    """Compiles some kernels in `folder`, from their own text or from `source`. Raises MissingDependency, NrtError."""
     compiler = shutil.which("g++")
     if compiler is None:
         raise MissingDependency("running kernels on the CPU", "g++", "test")
     text = folder / "kernels.cpp"
-    text.write_text((source or kernel_text()) + _wrappers())
+    text.write_text((source or kernel_text(kernels)) + _wrappers(kernels))
     library = folder / "kernels.so"
     command = [compiler, *_FLAGS, "-I", str(FOLDER), str(text), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise NrtError(f"g++ refused the kernels:\n{done.stderr[:4000]}")
     loaded = ctypes.CDLL(str(library))
-    for kernel in KERNELS:
+    for kernel in kernels:
         for option in kernel.options:
             function = getattr(loaded, _symbol(kernel, option))
             function.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_uint]
@@ -70,9 +71,9 @@ def build(folder: Path, source: str | None = None) -> Shim:
     return Shim(loaded)
 
 
-def kernel_text() -> str:
-    """All kernels, as g++ reads them."""
-    parts = ["common.cuh", "neuron.cuh", *FILES]
+def kernel_text(kernels: Sequence[Kernel] = KERNELS) -> str:
+    """The text of some kernels, as g++ reads it."""
+    parts = ["common.cuh", "neuron.cuh", *dict.fromkeys(kernel.file for kernel in kernels)]
     return '#include "shim.h"\n' + "".join(
         f'#line 1 "{part}"\n{(FOLDER / part).read_text()}' for part in parts
     )
@@ -91,10 +92,10 @@ def _symbol(kernel: Kernel, option: tuple[int, ...]) -> str:
     return "_".join(["launch", kernel.name, *map(str, option)])
 
 
-def _wrappers() -> str:
+def _wrappers(kernels: Sequence[Kernel]) -> str:
     """A function per kernel and template option that can be called from outside, and the size of every structure."""
     lines = ['\nextern "C" {\n']
-    for kernel in KERNELS:
+    for kernel in kernels:
         for option in kernel.options:
             call = f"{kernel.instance(option)}(*(const {kernel.structure} *)b)"
             lines.append(
@@ -102,6 +103,6 @@ def _wrappers() -> str:
                 f"    return shim::launch([](const void *b) {{ {call}; }}, a, x, y, threads, order);\n}}\n"
             )
     lines += [
-        f"int sizeof_{name} = sizeof({name});\n" for name in dict.fromkeys(k.structure for k in KERNELS)
+        f"int sizeof_{name} = sizeof({name});\n" for name in dict.fromkeys(k.structure for k in kernels)
     ]
     return "".join([*lines, "}\n"])

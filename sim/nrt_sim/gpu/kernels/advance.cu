@@ -31,7 +31,7 @@ __device__ inline void store(float *to, i64 at, int count, bool whole, const flo
     for (int k = 0; k < count; ++k) to[at + k] = from[k];
 }
 
-template <int SPIKES, int TIMING>
+template <int KIND, int TIMING>
 __global__ void advance(Advance a) {
     u64 epoch;
     int tile = take_tile(a.scan, &epoch), tiles = a.scan.tiles / a.batch;
@@ -48,7 +48,7 @@ __global__ void advance(Advance a) {
         if (a.current) load(a.current, at, count, whole, x);
         for (int k = 0; k < count; ++k) {
             State state = {v[k], i[k], s[k]};
-            out[k] = advance_neuron<SPIKES, TIMING>(a.neuron, place + k, state, x[k]);
+            out[k] = advance_neuron<KIND, TIMING>(a.neuron, place + k, state, x[k]);
             v[k] = state.v, i[k] = state.i, s[k] = state.s, x[k] = 0.0f;
             found += out[k] != 0.0f;
         }

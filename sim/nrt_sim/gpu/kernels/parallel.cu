@@ -22,6 +22,7 @@ __global__ void parallel(Parallel p) {
         float x[STEPS];
 #pragma unroll
         for (int k = 0; k < STEPS; ++k) x[k] = p.x[(i64)k * p.neurons + n];
+#pragma unroll 1
         for (int t = 0; t < STEPS; ++t) {
             float h = p.bias[t];
 #pragma unroll
@@ -38,6 +39,7 @@ __global__ void sliding(Parallel p) {
         float x[TAPS] = {};
 #pragma unroll
         for (int k = 0; k < TAPS - 1; ++k) x[k + 1] = p.past[(i64)k * p.neurons + n];
+#pragma unroll 1
         for (int t = 0; t < p.steps; ++t) {
             float h = p.bias[0];
 #pragma unroll

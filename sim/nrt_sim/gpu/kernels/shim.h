@@ -16,6 +16,7 @@
 #define __global__ static
 #define __device__
 #define __shared__ static
+#define __launch_bounds__(threads, blocks)
 
 struct dim3 { unsigned x, y, z; };
 struct float2 { float x, y; };

@@ -11,16 +11,17 @@ struct Steps {
 };
 
 // Blocks of gridDim.y: recordings.
-template <int SPIKES, int TIMING>
-__global__ void steps(Steps a) {
+template <int KIND, int TIMING>
+__global__ void __launch_bounds__(256, 4) steps(Steps a) {
     int stride = gridDim.x * blockDim.x;
     i64 found = 0, step = (i64)a.batch * a.size;
     for (int place = blockIdx.x * blockDim.x + threadIdx.x; place < a.size; place += stride) {
         i64 at = (i64)blockIdx.y * a.size + place;
         State state = {a.v[at], a.i ? a.i[at] : 0.0f, TIMING == DELAYED ? a.s[at] : 0.0f};
+#pragma unroll 2  // more would cost registers
         for (int t = 0; t < a.steps; ++t) {
             float x = a.current ? a.current[t * step + at] : 0.0f;
-            float out = advance_neuron<SPIKES, TIMING>(a.neuron, place, state, x);
+            float out = advance_neuron<KIND, TIMING>(a.neuron, place, state, x);
             a.plane[t * step + at] = out;
             if (a.membranes) a.membranes[t * step + at] = state.v;
             found += out != 0.0f;
