@@ -258,6 +258,7 @@ class SpeckDevice(Device):
                 raise board.stalled(patience, "the answer to a read") from None
             finally:
                 self._answer = None
+            self._check()
         self._run = SpeckRun(board, deployed, self._settings)
 
     async def _drain(self) -> None:
@@ -298,7 +299,7 @@ class SpeckDevice(Device):
         if self._run is not None:
             self._run.flight.end(self._failure)
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(self._failure)
+            self._answer.set_result(None)  # whoever waits looks at the failure next
 
     def _check(self) -> None:
         """Raises what the board died of, if it did."""

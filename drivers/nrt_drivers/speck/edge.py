@@ -78,13 +78,17 @@ class Marker:
         return spec().limit("dvs_layer") if self.core is None else self.core
 
     def make(self, kinds: Events, number: int, time: int) -> list[Any]:
-        """Marker `number`, handed to the chip at board time `time`."""
+        """Marker `number`, handed to the chip at board time `time`.
+
+        A core answers after a while, and an emulated board in virtual time stands still after its last input; so a
+        core is sent two, a microsecond apart. Either is enough.
+        """
         row, column = divmod(number % MARKER_SIDE**2, MARKER_SIDE)
-        at = (np.array([v]) for v in (column, row, 1, time))
-        x, y, one, t = at
-        return (
-            pixels(kinds, x, y, one, t) if self.core is None else spikes(kinds, self.core, one - 1, y, x, t)
-        )
+        times = np.array([time] if self.core is None else [time, time + 1])
+        x, y, one = (np.full(len(times), v) for v in (column, row, 1))
+        if self.core is None:
+            return pixels(kinds, x, y, one, times)
+        return spikes(kinds, self.core, one - 1, y, x, times)
 
     @staticmethod
     def numbers(rows: Int) -> Int:

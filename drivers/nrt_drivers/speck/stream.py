@@ -69,6 +69,7 @@ class Flight:
         self._watched, self._marker = watched, marker
         self._offset = 0
         self._begun = False
+        self._landed = START
         self._sent: deque[Sent] = deque()
         self._rows: Int = np.empty((0, 5), np.int64)
         self._times: Int = np.empty(0, np.int64)
@@ -151,11 +152,12 @@ class Flight:
     def _land(self, number: int, time: int, stamp: int) -> None:
         """A marker is back: its packet, and any before whose marker was lost, are complete."""
         if all(sent.number % 256 != number for sent in self._sent):
-            self.strange += 1
+            self.strange += number != self._landed % 256  # a marker's second copy is no stranger
             return
         while self._sent:
             sent = self._sent.popleft()
             self.lag = max(self.lag, time - sent.end)
+            self._landed = sent.number
             self._emit(sent, stamp)
             if sent.last:
                 self.end()
