@@ -254,7 +254,7 @@ class Link:
         self._loose.clear()
         if self._opening and self._deadline is not None and now >= self._deadline:
             frames += [b"\0", self._frame(OPEN, 0, _link())]  # the zero ends whatever lies on the line
-            self._back_off(now)
+            self._deadline = now + FIRST_RETRY
         if self.is_open:
             frames += self._data(now)
         return b"".join(frames)

@@ -30,7 +30,7 @@ class TestPaced(DeviceConformance):
 
 class TestOneByteAtATime(DeviceConformance):
     uri: ClassVar[str] = "tinyodin+emu:?faults=piece:1"
-    steps: ClassVar[int] = 30
+    steps: ClassVar[int] = 60
 
     def network(self) -> Network:
         return small(4, 3, 2)

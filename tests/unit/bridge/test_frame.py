@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import zlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nrt.bridge.frame import Deframer, frame, stuff, unstuff
-from nrt.bridge.words import BRIDGE
+from nrt.bridge.words import BRIDGE, HEADER, LINK, OPEN
 
 RISING = bytes(range(1, 256))
 
@@ -90,3 +93,15 @@ def test_the_longest_message_fits_in_the_longest_frame() -> None:
     body = b"\x01" * (BRIDGE.record("header").size + BRIDGE.framing.integer("max_payload_bytes"))
     assert len(frame(body)) - 1 == BRIDGE.limit("frame_bytes")
     assert Deframer().feed(frame(body)) == [body]
+
+
+def test_the_worked_examples_of_the_page_are_what_is_sent() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "aer-bridge.md").read_text(encoding="utf-8")
+    opening = re.search(r"An `open` frame.*?```\n(.*?)\n```", page, re.DOTALL)
+    assert opening is not None
+    header = HEADER.pack(kind=OPEN, session=42, sequence=0, acknowledge=0, credit=0)
+    assert bytes.fromhex(opening[1]) == frame(header + LINK.pack(window=16, payload=1024))
+    shown = re.findall(r"^\| `((?:[0-9A-F]{2} ?){4})` \| (?!message)", page, re.MULTILINE)
+    words = [int.from_bytes(bytes.fromhex(each), "little") for each in shown]
+    kinds = BRIDGE.kinds("events").classify(np.array(words, np.uint32))
+    assert kinds.tolist() == [0, 2, 1, 3]
