@@ -49,6 +49,10 @@ class Mailbox(Generic[Out]):
         self.ended = isinstance(item, _End)
         return item
 
+    def waiting(self) -> list[Out]:
+        """All that waits now, taken."""
+        return [self._items.popleft() for _ in range(len(self._items))]
+
     async def drain(self) -> None:
         """Drops everything up to the end, which the thread posts last."""
         while not self.ended:

@@ -6,7 +6,7 @@ behind it, and whether that wire is clean or faulty, is the URI's business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,6 +46,14 @@ class Wire(Protocol):
         """The next bytes, at least one; waits for them. Cancelling it loses nothing.
 
         Raises DeviceLost when the far side is gone, after everything that it sent.
+        """
+        ...
+
+    def feed(self, take: Callable[[bytes, int], None], idle_ms: int = 10) -> None:
+        """From now on bytes go to `take(data, stamp)` where they arrive: in the wire's thread, if it has one.
+
+        What has arrived and was not read goes there first. take(b"", now) says that nothing came for `idle_ms`.
+        `read` then waits for the end of the line and raises it, or what `take` raised, which ends the feeding.
         """
         ...
 

@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 from nrt.errors import DeviceBusy, DeviceError, DeviceLost
 from nrt.wire.base import Chunk
+from nrt.wire.feed import Take
 from nrt.wire.inlet import Inlet
 
 _RETRY: Final = 0.001
@@ -30,6 +31,7 @@ class DescriptorWire(ABC):
         self._inlet: Inlet | None = None
         self._writing: asyncio.Future[None] | None = None
         self._counts: Counter[str] = Counter()
+        self._idle_ms: int | None = None
 
     @property
     def name(self) -> str:
@@ -70,8 +72,9 @@ class DescriptorWire(ABC):
         )
 
     def _next(self, poll: select.poll, descriptor: int, wake: int) -> bytes:
-        """In the thread: waits without end for bytes, the far side's end, or `wake`."""
-        if any(ready == wake for ready, _ in poll.poll()):
+        """In the thread: waits for bytes, the far side's end, or `wake`; while it feeds, no longer than `_idle_ms`."""
+        found = poll.poll(self._idle_ms)
+        if not found or any(ready == wake for ready, _ in found):
             return b""
         try:
             return self._receive(descriptor)
@@ -99,12 +102,20 @@ class DescriptorWire(ABC):
             os.close(self._wake)
             self._release(cut=cut)
             self._descriptor = self._wake = -1
+            self._idle_ms = None
 
     async def read(self) -> Chunk:
         """The next bytes. Raises DeviceLost."""
         if self._inlet is None:
             raise DeviceLost(self._name, "the wire is not open")
         return await self._inlet.take()
+
+    def feed(self, take: Take, idle_ms: int = 10) -> None:
+        """From now on `take` gets the bytes, in the reader's thread."""
+        if self._inlet is None:
+            raise DeviceLost(self._name, "the wire is not open")
+        self._idle_ms = idle_ms
+        self._inlet.feed(take)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Sends all of `data`; waits while the line is full. Raises DeviceLost."""

@@ -11,6 +11,7 @@ from nrt.clock import now
 from nrt.errors import DeviceLost
 from nrt.wire.base import Chunk, Wire
 from nrt.wire.faults import Damage, Faults
+from nrt.wire.feed import Feed, Take
 
 
 class FaultyWire:
@@ -26,6 +27,7 @@ class FaultyWire:
         self._ready: deque[tuple[Chunk, int]] = deque()
         """Pieces that have passed, and the time in ns before which they are held back."""
         self._gone: asyncio.Event | None = None
+        self._feed: Feed | None = None
 
     @property
     def name(self) -> str:
@@ -41,6 +43,9 @@ class FaultyWire:
 
     async def close(self) -> None:
         """Releases the line, in whatever state; may be called twice."""
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            await feed.close()
         if self._gone is not None:
             self._gone.set()
             self._gone = None
@@ -50,6 +55,16 @@ class FaultyWire:
 
     async def read(self) -> Chunk:
         """The next bytes, or what the faults left of them. Raises DeviceLost."""
+        if self._feed is not None:
+            await self._feed.ended()
+        return await self._read()
+
+    def feed(self, take: Take, idle_ms: int = 10) -> None:
+        """From now on `take` gets what the faults leave of the bytes, on the event loop."""
+        self._require()
+        self._feed = Feed(self._read, take, idle_ms)
+
+    async def _read(self) -> Chunk:
         while not self._ready:
             await self._pass(self._in)
             chunk = await self._wire.read()

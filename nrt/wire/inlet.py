@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from nrt.clock import now
-from nrt.errors import DeviceError, DeviceLost
+from nrt.errors import DeviceError, DeviceLost, NrtError
 from nrt.wire.base import Chunk
+from nrt.wire.feed import Take
 from nrt.worker import Mailbox
 
 LIMIT: Final = 1 << 22
@@ -35,6 +36,8 @@ class Inlet:
         self._ended = asyncio.Event()
         self._error: Exception | None = None
         self._room = threading.Event()
+        self._feeding = threading.Lock()
+        self._take: Take | None = None
         self._closing = False
         self.received = self.taken = 0
         self._thread = threading.Thread(target=self._main, name=f"nrt.wire {name}", daemon=True)
@@ -44,7 +47,7 @@ class Inlet:
         try:
             self._pump()
             end: Exception = DeviceLost(self._name, "the wire was closed")
-        except DeviceError as error:
+        except NrtError as error:
             end = error
         except Exception as error:
             end = DeviceError(self._name, f"its reader failed: {error!r}")
@@ -55,13 +58,32 @@ class Inlet:
     def _pump(self) -> None:
         while not self._closing:
             data = self._receive()
-            if not data:
-                continue
-            self.received += len(data)
-            self._mail.post(Chunk(data, now()))
+            with self._feeding:
+                self.received += len(data)
+                if self._take is not None:
+                    self.taken = self.received
+                    self._take(data, now())
+                    continue
+                if not data:
+                    continue
+                self._mail.post(Chunk(data, now()))
             self._room.clear()
             if self.received - self.taken > LIMIT and not self._closing:
                 self._room.wait()
+
+    def feed(self, take: Take) -> None:
+        """From now on `take` gets the bytes, in the thread; first of all, here, those that wait.
+
+        Raises what `take` raises.
+        """
+        with self._feeding:
+            for item in self._mail.waiting():
+                if isinstance(item, Chunk):
+                    take(item.data, item.stamp)
+                else:
+                    self._error = item
+            self.taken, self._take = self.received, take
+        self._room.set()
 
     async def take(self) -> Chunk:
         """The next bytes. Raises what ended the line, after everything that came before."""

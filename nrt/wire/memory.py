@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from nrt.clock import now
 from nrt.errors import DeviceBusy, DeviceLost
 from nrt.wire.base import Board, Chunk
+from nrt.wire.feed import Feed, Take
 from nrt.wire.inlet import LIMIT
 
 
@@ -26,6 +27,7 @@ class MemoryWire:
         self._readable: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
         self._counts: Counter[str] = Counter()
+        self._feed: Feed | None = None
 
     @property
     def name(self) -> str:
@@ -49,6 +51,9 @@ class MemoryWire:
 
     async def close(self) -> None:
         """Lets go of the board; may be called twice."""
+        feed, self._feed = self._feed, None
+        if feed is not None:
+            await feed.close()
         if self._open:
             self._open = False
             self._counts["bytes never read"] += len(self._waiting)
@@ -71,6 +76,16 @@ class MemoryWire:
 
     async def read(self) -> Chunk:
         """What the board has sent; waits for it. Raises DeviceLost."""
+        if self._feed is not None:
+            await self._feed.ended()
+        return await self._read()
+
+    def feed(self, take: Take, idle_ms: int = 10) -> None:
+        """From now on `take` gets the bytes, on the event loop."""
+        self._require_open()
+        self._feed = Feed(self._read, take, idle_ms)
+
+    async def _read(self) -> Chunk:
         await asyncio.sleep(0)  # a reader that never has to wait lets the writer have its turn
         self._require_open()
         self._fetch()

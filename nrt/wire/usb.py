@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 from nrt.errors import ConfigError, DeviceBusy, DeviceError, DeviceLost, NotFound
 from nrt.registry import Uri
 from nrt.wire.base import Chunk
+from nrt.wire.feed import Take
 from nrt.wire.inlet import Inlet
 
 _PATIENCE_MS: Final = 200
@@ -57,6 +58,7 @@ class UsbWire:
         self._inlet: Inlet | None = None
         self._outlet: ThreadPoolExecutor | None = None
         self._counts: Counter[str] = Counter()
+        self._patience = _PATIENCE_MS
 
     @property
     def name(self) -> str:
@@ -169,6 +171,7 @@ class UsbWire:
             self._outlet = None
             self._counts["bytes in"] += inlet.received
             self._counts["bytes never read"] += inlet.received - inlet.taken
+            self._patience = _PATIENCE_MS
             self._dispose()
 
     async def read(self) -> Chunk:
@@ -182,11 +185,18 @@ class UsbWire:
         import usb.core
 
         try:
-            return bytes(self._device.read(self._in, _TRANSFER, _PATIENCE_MS))
+            return bytes(self._device.read(self._in, _TRANSFER, self._patience))
         except usb.core.USBTimeoutError:
             return b""
         except usb.core.USBError as error:
             raise self._gone(error) from error
+
+    def feed(self, take: Take, idle_ms: int = 10) -> None:
+        """From now on `take` gets the bytes, in the reader's thread."""
+        if self._inlet is None:
+            raise DeviceLost(self._name, "the wire is not open")
+        self._patience = idle_ms
+        self._inlet.feed(take)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Sends all of `data`; waits while the device takes none. Raises DeviceLost."""
