@@ -28,11 +28,15 @@ def _status(entry: registry.Entry) -> str:
 
 
 def show_registry(json: bool) -> None:
-    """Prints devices, sources and formats."""
-    kinds: tuple[Literal["devices", "sources"], ...] = ("devices", "sources")
+    """Prints devices, sources, emulated boards and formats."""
+    kinds: tuple[Literal["devices", "sources", "boards"], ...] = ("devices", "sources", "boards")
     rows = {
         kind: [
-            {"scheme": f"{scheme}:", "summary": entry.summary, "status": _status(entry)}
+            {
+                "scheme": f"{scheme}+emu:" if kind == "boards" else f"{scheme}:",
+                "summary": entry.summary,
+                "status": _status(entry),
+            }
             for scheme, entry in registry.table(kind).items()
         ]
         for kind in kinds
