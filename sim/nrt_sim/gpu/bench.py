@@ -247,7 +247,8 @@ def _written(case: Case, folder: Path) -> Path:
         index = case.network.encoding.index(case.records, inputs.shape)
     frames = np.zeros((case.steps, inputs.size), np.float32)
     np.add.at(frames, (case.records["t"] // DT, index), 1)
-    np.savez(path, frames=frames.reshape(case.steps, *inputs.shape), **_weights(case))
+    arrays: dict[str, Any] = {"frames": frames.reshape(case.steps, *inputs.shape), **_weights(case)}
+    np.savez(path, **arrays)
     return path
 
 

@@ -41,7 +41,8 @@ class GpuDevice(ClockedDevice):
             raise ConfigError(
                 f"{self.uri}: span is {span}; it is steps that are computed together, at least 1"
             )
-        self._span, self._projections, self._dtype = span, projections, np.dtype(dtype)
+        self._span, self._dtype = span, np.dtype(dtype)
+        self._projections: Projections = projections
 
     @property
     def threads(self) -> int:

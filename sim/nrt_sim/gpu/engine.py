@@ -10,7 +10,8 @@ from nrt.packet import Records
 from nrt_sim.engine import Engine
 from nrt_sim.gpu.failures import translated
 from nrt_sim.gpu.layout import Layout
-from nrt_sim.gpu.simulation import MakeOps, Projections, Simulation
+from nrt_sim.gpu.ops import MakeOps
+from nrt_sim.gpu.simulation import Projections, Simulation
 
 
 class GpuEngine(Engine):
@@ -24,7 +25,8 @@ class GpuEngine(Engine):
         span: int = 1,
         projections: Projections = "measured",
     ) -> None:
-        self._make, self._uri, self._span, self._projections = make, uri, span, projections
+        self._make, self._uri, self._span = make, uri, span
+        self._projections: Projections = projections
         self._attach(layout)
 
     def _attach(self, layout: Layout) -> None:

@@ -8,10 +8,8 @@ from math import prod
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from nrt.errors import DoesNotFit, Violation
-from nrt.network import Network, Population
+from nrt.network import Conv, Dense, Network, Population
 from nrt_sim.gpu.layout import Layout
 
 NEURON: Final = 24
@@ -39,7 +37,7 @@ def _state(network: Network, population: Population, batch: int, span: int, item
 def _weights(network: Network, population: Population, itemsize: int) -> int:
     """Both ways of every projection that ends there."""
     operators = chain.from_iterable(p.operators for p in network.into(population.name))
-    return 2 * itemsize * sum(int(np.size(getattr(operator, "weight", ()))) for operator in operators)
+    return 2 * itemsize * sum(o.weight.size for o in operators if isinstance(o, Conv | Dense))
 
 
 def check(network: Network, batch: int, span: int, itemsize: int, have: int) -> None:
@@ -80,6 +78,6 @@ def least_bytes(layout: Layout, batch: int, events: float, spikes: float) -> flo
             states = 1 + (neuron.synapse_decay is not None) + (neuron.timing == "delayed")
             total += 2 * states * layer.size * batch * layout.dtype.itemsize
     for route in layout.routes:
-        weights = sum(int(o.weight.size) for o in route.operators if hasattr(o, "weight"))
+        weights = sum(o.weight.size for o in route.operators if isinstance(o, Conv | Dense))
         total += weights * layout.dtype.itemsize
     return total

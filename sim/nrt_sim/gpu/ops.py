@@ -110,7 +110,7 @@ class Chunk:
 
     @property
     def steps(self) -> int:
-        return self.bounds.shape[1] - 1
+        return int(self.bounds.shape[1]) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -165,7 +165,7 @@ def _charge(p: _Parameters, v: Tensor, x: Tensor) -> None:
 
 def _floor(p: _Parameters, v: Tensor) -> None:
     if p.v_min is not None:
-        torch.clamp(v, min=p.v_min, out=v)  # type: ignore[call-overload]  # a number or a tensor
+        torch.clamp(v, min=p.v_min, out=v)
 
 
 def _fire_and_reset(p: _Parameters, v: Tensor, output: Tensor) -> None:

@@ -59,7 +59,7 @@ class Encoder:
         spans = [(bounds[step], bounds[step + 1]) for bounds in self._bounds]
         spans = [(a, b) for a, b in spans if a < b]
         if spans:
-            key, value = (torch.cat([values[a:b] for a, b in spans]) for values in (self._key, self._value))
+            key, value = (_joined(values, spans) for values in (self._key, self._value))
             if self._encoding.values == "binary" and not self._spikes:
                 plane[key] = 1
             else:

@@ -6,28 +6,24 @@ Counted operator by operator while they run, from the sizes of their tensors; vi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-_FREE = {"aten::view", "aten::slice", "aten::select", "aten::as_strided", "aten::detach", "aten::permute"}
-_FREE |= {
-    "aten::expand",
-    "aten::unsqueeze",
-    "aten::t",
-    "aten::transpose",
-    "aten::_unsafe_view",
-    "aten::alias",
-}
-_FREE |= {"aten::empty", "aten::empty_like", "aten::unbind", "aten::empty_strided", "aten::lift_fresh"}
+_VIEWS: Final = (
+    "view slice select as_strided detach permute expand unsqueeze t transpose _unsafe_view alias unbind"
+)
+_ROOM: Final = "empty empty_like empty_strided lift_fresh"
+_FREE: Final = frozenset(f"aten::{name}" for name in f"{_VIEWS} {_ROOM}".split())
+"""Operators that look at memory in another way, or reserve it."""
 
 
-class Traffic(TorchDispatchMode):
+class Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's class is not typed
     """Counts what runs inside of `with`. operators: that compute or copy · moved: bytes they read and write."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.operators = 0
         self.moved = 0
 

@@ -47,10 +47,10 @@ def recording(seed: int, steps: int, cut: int) -> Script:
     return Script(packets)
 
 
-async def reports(uri: str, sources: Sequence[Script], **how: int) -> list[Report]:
+async def reports(uri: str, sources: Sequence[Script], jobs: int = 1, batch: int = 1) -> list[Report]:
     async with asyncio.timeout(TIMEOUT_S), nrt.open(uri) as session:
         await session.deploy(NETWORK)
-        return await session.run_all(sources, **how)
+        return await session.run_all(sources, jobs=jobs, batch=batch)
 
 
 def same(a: Report, b: Report) -> bool:

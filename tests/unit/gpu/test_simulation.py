@@ -11,7 +11,7 @@ from nrt.errors import ConfigError, Unsupported
 from nrt.network import Dense, Encoding, Network, Population, Projection, neuron
 from nrt.network.neuron import Neuron
 from nrt.network.semantics import Semantics
-from nrt.packet import EVENT, SPIKE, Records
+from nrt.packet import EVENT, SPIKE
 from nrt_sim.cpu.engine import CpuEngine
 from nrt_sim.gpu.plan import lay_out
 from nrt_sim.gpu.simulation import Projections, Simulation
