@@ -231,7 +231,7 @@ async def test_unplugging_ends_a_read_under_way_and_the_device_comes_back(far: F
 async def test_unplugging_ends_a_write_under_way(far: Far) -> None:
     line = far.wire()
     await line.open()
-    writing = asyncio.create_task(_pieces(line, noise(64_000_000)))
+    writing = asyncio.create_task(_again_and_again(line, noise(1 << 16)))
     await until(lambda: line.counters().get("bytes out", 0) > 100_000)
     far.unplug()
     with pytest.raises(DeviceLost):
