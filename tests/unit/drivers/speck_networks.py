@@ -42,11 +42,9 @@ def chain(
     )
 
 
-def conv(
-    outputs: int, inputs: int, size: int = 3, *, weight: float = 1.0, **geometry: tuple[int, int]
-) -> Conv:
+def conv(outputs: int, inputs: int, size: int = 3, *, weight: float = 1.0, padding: int = 0) -> Conv:
     """A convolution with equal weights."""
-    return Conv(array(np.full((outputs, inputs, size, size), weight)), **geometry)
+    return Conv(array(np.full((outputs, inputs, size, size), weight)), padding=(padding, padding))
 
 
 def dense(outputs: int, inputs: int, weight: float = 1.0) -> Dense:

@@ -26,7 +26,7 @@ from nrt.errors import (
 from nrt.network import Network
 from nrt.network.encoding import Encoding
 from nrt.network.neuron import neuron
-from nrt.network.operators import Conv, Pool, array
+from nrt.network.operators import Conv, Dense, Pool, array
 from nrt.packet import EVENT, SPIKE, Packet, Records
 from nrt.testing import Script
 from nrt_sim.models.reading import Reading, decide, votes
@@ -86,7 +86,7 @@ def edges(side: int = 16) -> Network:
     return chain(
         (2, side, side),
         ("conv", [Conv(kernel, padding=(1, 1))], fire(150)),
-        ("out", [Pool((2, 2), (2, 2)), nrt.network.Dense(last)], fire(200)),
+        ("out", [Pool((2, 2), (2, 2)), Dense(last)], fire(200)),
     )
 
 

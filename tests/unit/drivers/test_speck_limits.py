@@ -114,7 +114,7 @@ def test_a_network_that_exceeds_several_limits_hears_of_all_of_them_at_once() ->
 def test_a_dense_layer_over_32_by_32_pixels_needs_a_kernel_of_32_and_pooling_makes_it_fit() -> None:
     """A small benchmark network of which the vendor's tools say the same: 16 384 → 11 is unmappable, pooled it is
     exactly 64 Ki kernel words."""
-    first = ("first", [conv(16, 2, 3, padding=(1, 1))], fire())
+    first = ("first", [conv(16, 2, 3, padding=1)], fire())
     with pytest.raises(DoesNotFit) as caught:
         plan(
             chain((2, 32, 32), first, ("last", [dense(11, 16_384)], fire())),

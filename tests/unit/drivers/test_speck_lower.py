@@ -61,7 +61,7 @@ def chains(draw: st.DrawFn) -> tuple[tuple[int, int, int], tuple[Operator, ...]]
                 weight,
                 stride=(draw(st.sampled_from([1, 2])), draw(st.sampled_from([1, 2]))),
                 padding=(draw(st.integers(0, 2)), draw(st.integers(0, 2))),
-                dilation=(draw(st.sampled_from([1, 2])),) * 2,
+                dilation=draw(st.sampled_from([(1, 1), (2, 2)])),
                 groups=groups,
             )
         )
@@ -104,10 +104,10 @@ def test_two_projections_into_one_population_become_one_kernel_side_by_side() ->
             Population("sum", (5, 8, 8), fire()),
         ),
         (
-            Projection("input", "a", (conv(3, 2, padding=(1, 1)),)),
-            Projection("input", "b", (conv(4, 2, padding=(1, 1)),)),
-            Projection("a", "sum", (conv(5, 3, weight=0.5, padding=(1, 1)),)),
-            Projection("b", "sum", (conv(5, 4, weight=-1.0, padding=(1, 1)),)),
+            Projection("input", "a", (conv(3, 2, padding=1),)),
+            Projection("input", "b", (conv(4, 2, padding=1),)),
+            Projection("a", "sum", (conv(5, 3, weight=0.5, padding=1),)),
+            Projection("b", "sum", (conv(5, 4, weight=-1.0, padding=1),)),
         ),
         ("input",),
         ("sum",),
@@ -122,7 +122,7 @@ def test_two_projections_into_one_population_become_one_kernel_side_by_side() ->
 
 
 def one(cells: Neuron) -> Network:
-    return chain((1, 4, 4), ("cells", [conv(2, 1, padding=(1, 1))], cells))
+    return chain((1, 4, 4), ("cells", [conv(2, 1, padding=1)], cells))
 
 
 def lowered_layer(cells: Neuron) -> Layer:
@@ -153,7 +153,7 @@ def test_neurons_that_no_core_has_are_refused_with_the_way_out(cells: Neuron, re
 
 def test_recurrence_is_refused_and_delays_forward_are_dropped_with_a_note() -> None:
     network = one(fire())
-    loop = Projection("cells", "cells", (conv(2, 2, padding=(1, 1)),), delay=1)
+    loop = Projection("cells", "cells", (conv(2, 2, padding=1),), delay=1)
     with pytest.raises(Unsupported, match="recurrent"):
         lower(dataclasses.replace(network, projections=(*network.projections, loop)))
     slow = dataclasses.replace(network.projections[0], delay=3)
@@ -176,7 +176,11 @@ def test_chains_that_one_core_cannot_do_are_refused(operators: list[Operator]) -
 
 
 def test_pools_multiply_and_average_pools_put_their_share_into_the_weights() -> None:
-    pools = [Pool((2, 2), (2, 2), kind="average"), Pool((2, 2), (2, 2), kind="sum"), dense(3, 4, weight=2.0)]
+    pools: list[Operator] = [
+        Pool((2, 2), (2, 2), kind="average"),
+        Pool((2, 2), (2, 2), kind="sum"),
+        dense(3, 4, weight=2.0),
+    ]
     lowered = lower(chain((1, 8, 8), ("cells", pools, fire())))
     assert lowered.entries[0].pooling == 4
     (layer,) = lowered.layers
@@ -212,7 +216,7 @@ def test_a_lower_bound_of_zero_becomes_minus_one_because_of_the_erratum() -> Non
 
 def driven(bias: float, tick: int = 0) -> Lowered:
     return lower(
-        chain((1, 4, 4), ("cells", [conv(2, 1, padding=(1, 1))], fire()), bias={"cells": bias}), tick=tick
+        chain((1, 4, 4), ("cells", [conv(2, 1, padding=1)], fire()), bias={"cells": bias}), tick=tick
     )
 
 

@@ -16,10 +16,13 @@ from nrt_drivers.speck.placement import crowded, place
 from nrt_drivers.speck.planning import plan
 from tests.unit.drivers.speck_networks import chain, conv, fire, layer
 
+
+def _need(features: int, side: int, inputs: int, kernel: int) -> Layer:
+    return layer(inputs=(inputs, side, side), outputs=(features, side, side), kernel=kernel)
+
+
 NEEDS = st.builds(
-    lambda features, side, inputs, kernel: layer(
-        inputs=(inputs, side, side), outputs=(features, side, side), kernel=kernel
-    ),
+    _need,
     st.sampled_from([1, 4, 16, 64]),
     st.sampled_from([4, 16, 32, 64]),
     st.sampled_from([1, 16, 64, 256]),
