@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from nrt.live.arrival import Arrival
+from nrt.live.camera import Camera
 from nrt.live.intake import Cut, Intake
 from nrt.live.outlet import Outlet
 from nrt.live.source import LiveSource
 
-__all__ = ["Arrival", "Cut", "Intake", "LiveSource", "Outlet"]
+__all__ = ["Arrival", "Camera", "Cut", "Intake", "LiveSource", "Outlet"]

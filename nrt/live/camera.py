@@ -1,0 +1,98 @@
+"""Camera: a LiveSource whose bytes come over a wire."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+
+from nrt.errors import DeviceError
+from nrt.formats.base import Decoder
+from nrt.live.intake import Intake
+from nrt.live.source import LiveSource
+from nrt.registry import Duration, Uri
+from nrt.wire import Wire, wire
+
+
+class Camera(LiveSource):
+    """Subclasses say how it is greeted, started and stopped, and what decodes its bytes.
+
+    line: what the camera's spec says of its own line (baud, vendor, product, …), below the URI's options
+    """
+
+    line: Mapping[str, int] = {}
+
+    def __init__(
+        self,
+        uri: Uri,
+        *,
+        packet: Duration | None = None,
+        count: int = 0,
+        queue: Duration | None = None,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict)
+        self._wire: Wire = wire(uri, self.line)
+        self._watch: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Opens the wire and greets the camera. Raises NotFound, DeviceBusy, DeviceError, ProtocolError."""
+        await self._wire.open()
+        try:
+            await self._greet()
+        except BaseException:
+            await self._wire.close()
+            raise
+
+    async def close(self) -> None:
+        await self._stop()
+        await self._wire.close()
+
+    @abstractmethod
+    async def _greet(self) -> None:
+        """Makes sure that this is the camera, learns its shape, sets it up. It does not stream yet."""
+
+    @abstractmethod
+    async def _begin(self) -> None:
+        """Lets it stream; its bytes are taken already."""
+
+    @abstractmethod
+    async def _halt(self) -> None:
+        """Asks it to stream no more; the wire may be gone."""
+
+    @abstractmethod
+    def _decoder(self) -> Decoder: ...
+
+    async def _start(self, intake: Intake, end: Callable[[BaseException | None], None]) -> None:
+        def take(data: bytes, stamp: int) -> None:
+            if data:
+                intake.bytes(data, stamp)
+            else:
+                intake.quiet(stamp)
+
+        self._wire.feed(take)
+        self._watch = asyncio.create_task(self._until_gone(end), name="nrt.camera")
+        await self._begin()
+
+    async def _until_gone(self, end: Callable[[BaseException | None], None]) -> None:
+        try:
+            await self._wire.read()
+        except Exception as error:
+            end(error)
+
+    async def _stop(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is None:
+            return
+        try:
+            await self._halt()
+        except DeviceError:
+            pass  # it is gone: nothing streams
+        watch.cancel()
+        await asyncio.wait([watch])
+
+    def counters(self) -> Mapping[str, int]:
+        """What was repaired or dropped, here and on the wire; only what is not zero."""
+        plain = ("bytes in", "bytes out")
+        line = {name: count for name, count in self._wire.counters().items() if name not in plain}
+        return {**super().counters(), **line}
