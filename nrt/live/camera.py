@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 
@@ -84,10 +85,8 @@ class Camera(LiveSource):
         watch, self._watch = self._watch, None
         if watch is None:
             return
-        try:
+        with contextlib.suppress(DeviceError):  # it is gone: nothing streams
             await self._halt()
-        except DeviceError:
-            pass  # it is gone: nothing streams
         watch.cancel()
         await asyncio.wait([watch])
 

@@ -11,6 +11,7 @@ def test_offset_and_drift_are_found_behind_delays_that_vary() -> None:
     rng = np.random.default_rng(5)
     arrival = Arrival()
     assert arrival.drift_ppm is None
+    host = t = 0
     for k in range(30_000):
         host = 500_000_000_000 + k * 1_000_000
         t = 123_000_000 + round(k * 1_000 * (1 + 37e-6))

@@ -13,24 +13,25 @@ from tests.fakes import events, ticks
 
 async def test_packets_come_out_as_they_went_in() -> None:
     outlet = Outlet(1_000_000, strict=False, origin="test")
-    for packet in ticks(5):
-        outlet.put(packet)
+    for each in ticks(5):
+        outlet.put(each)
     outlet.end()
-    found = [packet for _ in range(5) if (packet := await outlet.take()) is not None]
-    assert [p.end for p in found] == [p.end for p in ticks(5)]
-    assert await outlet.take() is None
+    found: list[int] = []
+    while (packet := await outlet.take()) is not None:
+        found.append(packet.end)
+    assert found == [p.end for p in ticks(5)]
     assert outlet.dropped == 0
 
 
 async def test_when_nobody_takes_the_oldest_go_and_the_next_one_says_how_many() -> None:
     outlet = Outlet(10_000, strict=False, origin="test")
-    for packet in ticks(100):
-        outlet.put(packet)
+    for each in ticks(100):
+        outlet.put(each)
     outlet.end()
     first = await outlet.take()
     assert first is not None
     assert (first.start, first.end, first.lost) == (0, 91_000, 90)
-    rest = []
+    rest: list[Packet] = []
     while (packet := await outlet.take()) is not None:
         rest.append(packet)
     assert len(rest) == 9
