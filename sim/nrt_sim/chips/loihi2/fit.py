@@ -4,9 +4,7 @@ Per population there is one scale, units of a weight per unit of the float netwo
 point already (whole weights and thresholds, decays that are multiples of 1/4096, as a lava-dl file has them) the
 scale is 1 and nothing is rounded. Otherwise it is the largest at which every weight, threshold and drive fits,
 lowered while the current would wrap around if all inputs spiked at once, but not below eight bits of weight.
-
-A spike acts one step later at the earliest. So every population runs some steps behind the network's own time,
-its level, and delays are set so that whatever meets at a population still meets.
+When spikes arrive is settled by `nrt_sim.chips.loihi2.levels`.
 """
 
 from __future__ import annotations
@@ -19,16 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import DoesNotFit, Unsupported, Violation
-from nrt.network import Network, Neuron, Population, Projection
-from nrt.network.operators import Array, Scale, fan
-from nrt.spec import IntegerFormat
+from nrt.network import Network, Neuron, Population
+from nrt.network.operators import Array, fan
 from nrt_sim.chips.loihi2.chain import Chain, chain, gain
+from nrt_sim.chips.loihi2.levels import delay, levels
 from nrt_sim.chips.loihi2.program import SPEC, WIDTH, Cells, Program, Synapses, stage
+from nrt_sim.chips.loihi2.rounding import EXPONENTS, relative, rounded, weight_format, weight_loss
 
 _UNITY: Final = SPEC.limit("decay_unity")
 _POINT: Final = 1 << WIDTH.activation_shift  # units of v per unit of a weight
 _TOP: Final = WIDTH.half // _POINT  # what a current cannot reach, in units of a weight
-_EXPONENTS: Final = (SPEC.limit("weight_exponent_low"), SPEC.limit("weight_exponent_high"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +50,7 @@ def fit(network: Network) -> Program:
     if len(network.inputs) != 1:
         raise Unsupported(", ".join(network.inputs), "events can go to exactly one input population")
     layers = [_layer(network, p, p.neuron) for p in network.populations if p.neuron is not None]
-    level = _levels(network)
+    level = levels(network)
     cells, synapses, remarks = [], [], {}
     violations: list[Violation] = []
     late: list[str] = []
@@ -62,13 +60,13 @@ def fit(network: Network) -> Program:
         made, loss = _cells(layer, scale, whole, violations)
         lines = [] if whole else [f"scale {scale:.4g}"]
         for each in layer.chains:
-            delay, behind = _delay(network, each.projection, level)
+            steps, behind = delay(network, each.projection, level)
             late += [behind] if behind else []
-            one, error = _synapses(network, each, scale, whole, delay)
+            one, error = _synapses(network, each, scale, whole, steps)
             synapses.append(one)
             lines += [error] if error else []
         cells.append(made)
-        remarks[layer.population.name] = "; ".join([*lines, *loss]) or "exact"
+        remarks[layer.population.name] = "; ".join([*([*lines, *loss] or ["exact"]), *_facts(made)])
     _check(network, synapses, violations)
     if violations:
         raise DoesNotFit(violations)
@@ -115,45 +113,6 @@ def _require(name: str, neuron: Neuron) -> None:
             raise Unsupported(name, "a state of it grows or alternates; Loihi's decays are between 0 and 1")
 
 
-def _levels(network: Network) -> dict[str, int]:
-    """Steps that each population runs behind: the fewest at which every forward spike takes one step or more."""
-    order = {p.name: k for k, p in enumerate(network.populations)}
-    level = dict.fromkeys(order, 0)
-    for population in network.populations:
-        for p in network.into(population.name):
-            if order[p.source] < order[p.target] and not _by_host(network, p):
-                level[p.target] = max(level[p.target], level[p.source] + 1 - p.delay)
-    return level
-
-
-def _by_host(network: Network, projection: Projection) -> bool:
-    """Whether the host writes the input into the biases, as netx does for an input layer with neurons.
-
-    So it is where each input only drives its own neuron, which has no synaptic current.
-    """
-    neuron = network[projection.target].neuron
-    return (
-        projection.source in network.inputs
-        and projection.delay == 0
-        and neuron is not None
-        and neuron.synapse_decay is None
-        and all(isinstance(o, Scale) and not o.factor.ndim for o in projection.operators)
-    )
-
-
-def _delay(network: Network, projection: Projection, level: Mapping[str, int]) -> tuple[int, str]:
-    """Steps that a spike takes on the chip, and a sentence where that is more than the network asks for."""
-    if _by_host(network, projection):
-        return 0, f"the host writes the input into the biases of {projection.target}, so that it acts at once"
-    wanted = projection.delay + level[projection.target] - level[projection.source]
-    if wanted >= 1:
-        return wanted, ""
-    return 1, (
-        f"{projection.source} → {projection.target} arrives {1 - wanted} step(s) later than in the network: "
-        "a loop has as many steps as neurons on it"
-    )
-
-
 def _is_whole(layer: _Layer) -> bool:
     """Whether every number is in Loihi's fixed point as it is."""
     n = layer.neuron
@@ -162,7 +121,7 @@ def _is_whole(layer: _Layer) -> bool:
     thresholds = [n.threshold - n.v_reset] if n.fires else []
     numbers = [layer.flat, layer.constant, *thresholds, *decays, *states]
     largest = float(np.abs(layer.flat).max(initial=0.0))
-    return all(bool(np.all(x == np.round(x))) for x in numbers) and largest < 256 * 2.0 ** _EXPONENTS[1]
+    return all(bool(np.all(x == np.round(x))) for x in numbers) and largest < 256 * 2.0 ** EXPONENTS[1]
 
 
 def _scale(layer: _Layer) -> float:
@@ -171,7 +130,7 @@ def _scale(layer: _Layer) -> float:
     peaks = [p for p in peaks if p > 0]
     n = layer.neuron
     bias = SPEC.format("bias")
-    bounds = [full * 2.0 ** _EXPONENTS[1] / p for p in peaks]
+    bounds = [full * 2.0 ** EXPONENTS[1] / p for p in peaks]
     if n.fires:
         bounds.append(_bound(SPEC.format("threshold").high, n.threshold - n.v_reset))
     bounds.append(_bound(bias.high * 2.0 ** SPEC.limit("bias_exponent_high") / _POINT, layer.drive))
@@ -195,63 +154,67 @@ def _most(each: Chain) -> float:
 
 
 def _cells(layer: _Layer, scale: float, whole: bool, violations: list[Violation]) -> tuple[Cells, list[str]]:
-    n, name, size = layer.neuron, layer.population.name, layer.population.size
-    loss: list[str] = []
+    """The neurons, and what rounding their numbers cost."""
+    n, name, shape = layer.neuron, layer.population.name, layer.population.shape
+    size = layer.population.size
     decay_v, error_v = _decay(n.decay, size)
     decay_u, error_u = _decay(np.zeros(()) if n.synapse_decay is None else n.synapse_decay, size)
-    if max(error_v, error_u) > 0:
-        loss.append(f"decay {max(error_v, error_u):.2%}")
-    threshold, error = _threshold(layer, scale, whole, decay_u, decay_v, violations)
-    loss += error
     bias, exponent = _bias(name, layer.drive * scale * _POINT, violations)
+    v0 = rounded(np.broadcast_to((n.v0 - n.v_reset) * scale * _POINT, shape).ravel())
+    undecayed = all(bool(np.all((d == 0) | (d == _UNITY))) for d in (decay_u, decay_v))
+    in_units = whole and undecayed and not np.any(bias % _POINT) and not np.any(v0 % _POINT)
+    threshold, error = _threshold(layer, scale, in_units, violations)
+    loss = [f"decay {max(error_v, error_u):.2%}"] if max(error_v, error_u) > 0 else []
+    loss += error
     if np.any(bias / (scale * _POINT) != layer.drive):
-        loss.append(f"drive {_relative(layer.drive, bias / (scale * _POINT)):.2%}")
-    constant = _rounded(layer.constant * scale)
-    v0 = _rounded(np.broadcast_to((n.v0 - n.v_reset) * scale * _POINT, layer.population.shape).ravel())
-    if np.any(constant):
-        loss.append("its bias comes from an axon that spikes in every step")
-    if n.fires and np.any(n.v_reset):
-        loss.append("membranes are counted from v_reset")
-    if not n.fires:
-        loss.append("does not fire: its membrane is read by a probe")
-    origin = np.broadcast_to(n.v_reset, layer.population.shape).ravel()
+        loss.append(f"drive {relative(layer.drive, bias / (scale * _POINT)):.2%}")
+    constant = rounded(layer.constant * scale)
+    origin = np.broadcast_to(n.v_reset, shape).ravel()
     made = Cells(name, decay_u, decay_v, threshold, bias, exponent, v0, constant, n.fires, scale, origin)
     return made, loss
+
+
+def _facts(cells: Cells) -> list[str]:
+    """What a reader should know of the layer besides its rounding."""
+    facts: list[str] = []
+    if np.any(cells.constant):
+        facts.append("its bias comes from an axon that spikes in every step")
+    if cells.fires and np.any(cells.origin):
+        facts.append("membranes are counted from v_reset")
+    if not cells.fires:
+        facts.append("does not fire: its membrane is read by a probe")
+    return facts
 
 
 def _decay(kept: Array, size: int) -> tuple[NDArray[np.int64], float]:
     """The decay of 4096, and the largest error relative to it."""
     exact = np.broadcast_to((1 - kept) * _UNITY, kept.shape if kept.ndim else (size,)).ravel()
-    whole = _rounded(exact)
-    return whole, _relative(exact, whole)
+    whole = rounded(exact)
+    return whole, relative(exact, whole)
 
 
 def _threshold(
-    layer: _Layer,
-    scale: float,
-    whole: bool,
-    decay_u: NDArray[np.int64],
-    decay_v: NDArray[np.int64],
-    violations: list[Violation],
+    layer: _Layer, scale: float, in_units: bool, violations: list[Violation]
 ) -> tuple[NDArray[np.int64], list[str]]:
+    """The thresholds' mantissas. in_units: whether membranes are whole in units of a weight at all times."""
     n, shape = layer.neuron, layer.population.shape
     if not n.fires:
         return np.zeros(layer.population.size, np.int64), []
     exact = np.broadcast_to((n.threshold - n.v_reset) * scale, shape).ravel()
-    mantissa = _rounded(exact)
-    loss: list[str] = []
-    if n.fire == ">=":
-        if whole and all(bool(np.all((d == 0) | (d == _UNITY))) for d in (decay_u, decay_v)):
-            return mantissa - 1, []  # states are whole: at the threshold is above the number before it
+    mantissa = rounded(exact)
+    loss = [f"threshold {relative(exact, mantissa):.2%}"] if np.any(mantissa != exact) else []
+    if n.fire == ">=" and in_units:
+        mantissa -= 1  # to reach the threshold is to exceed the number before it
+    elif n.fire == ">=":
         loss.append("fires above its threshold, not at it")
     form = SPEC.format("threshold")
-    if exact.size and (exact.min() < form.low or mantissa.max() > form.high):
-        wrong = float(exact.min()) if exact.min() < form.low else float(exact.max())
-        bound = form.low if wrong < form.low else form.high
-        hint = "raise it above the reset" if wrong < form.low else "lower it, or its weights"
-        violations.append(Violation(layer.population.name, "threshold", wrong, bound, hint))
-    error = _relative(exact, mantissa)
-    return mantissa, [*loss, *([f"threshold {error:.2%}"] if error else [])]
+    for wrong, bound, hint in (
+        (mantissa.min(initial=form.low), form.low, "raise it above the reset"),
+        (mantissa.max(initial=form.low), form.high, "lower it, or its weights"),
+    ):
+        if not form.low <= wrong <= form.high:
+            violations.append(Violation(layer.population.name, "threshold", float(wrong), bound, hint))
+    return mantissa, loss
 
 
 def _bias(
@@ -263,7 +226,7 @@ def _bias(
     exponent = 0
     while exponent < most and np.round(largest / 2**exponent) > form.high:
         exponent += 1
-    mantissa = _rounded(exact / 2**exponent)
+    mantissa = rounded(exact / 2**exponent)
     if np.abs(mantissa).max(initial=0) > form.high:
         violations.append(
             Violation(name, "bias", largest, form.high * 2.0**most, "lower its bias or its threshold")
@@ -273,7 +236,7 @@ def _bias(
 
 def _synapses(network: Network, each: Chain, scale: float, whole: bool, delay: int) -> tuple[Synapses, str]:
     exact = each.weights * scale
-    form, exponent = _format(exact)
+    form, exponent = weight_format(exact)
     mantissa = exact / 2.0**exponent / form.step
     # lava truncates what is whole already; what is not is rounded
     stored = form.fit((np.floor(mantissa) if whole else np.round(mantissa)).astype(np.int64) * form.step)
@@ -286,46 +249,7 @@ def _synapses(network: Network, each: Chain, scale: float, whole: bool, delay: i
     ways = fan(p.operators, network[p.source].shape).ravel()
     count = int(np.count_nonzero(stored))
     made = Synapses(p.source, p.target, stages, exponent, delay, count, ways, each.only)
-    return made, _weight_loss(f"{p.source} →", exact, worth, scale)
-
-
-def _format(exact: Array) -> tuple[IntegerFormat, int]:
-    """How a projection's weights are held, and their common exponent: the least at which they fit."""
-    low, high = float(exact.min(initial=0.0)), float(exact.max(initial=0.0))
-    kind = "mixed" if low < 0 < high else "inhibitory" if low < 0 else "excitatory"
-    form = SPEC.format(f"weight_{kind}")
-    exponent = _EXPONENTS[0]
-    while exponent < _EXPONENTS[1] and (
-        _highest(high, exponent, form) > form.high or -_highest(-low, exponent, form) < form.low
-    ):
-        exponent += 1
-    return form, exponent
-
-
-def _highest(value: float, exponent: int, form: IntegerFormat) -> float:
-    return float(np.round(value / 2.0**exponent / form.step)) * form.step
-
-
-def _weight_loss(label: str, exact: Array, worth: Array, scale: float) -> str:
-    if bool(np.all(worth == exact)):
-        return ""
-    power = float(np.sqrt(np.mean(exact**2)))
-    rms = float(np.sqrt(np.mean((worth - exact) ** 2))) / power if power else 0.0
-    most = float(np.abs(worth - exact).max()) / scale
-    lost = int(np.count_nonzero(exact) - np.count_nonzero(worth))
-    text = f"{label} weights off by at most {most:.2g}, rms {rms:.2%}"
-    return f"{text}, {lost} round to 0" if lost else text
-
-
-def _relative(exact: NDArray[Any], held: NDArray[Any]) -> float:
-    """The largest error relative to the value; 0 for values that are 0."""
-    some = exact != 0
-    return float(np.max(np.abs(held[some] - exact[some]) / np.abs(exact[some]), initial=0.0))
-
-
-def _rounded(values: NDArray[Any]) -> NDArray[np.int64]:
-    whole: NDArray[np.int64] = np.round(values).astype(np.int64)
-    return whole
+    return made, weight_loss(f"{p.source} →", exact, worth, scale)
 
 
 def _check(network: Network, synapses: Sequence[Synapses], violations: list[Violation]) -> None:
