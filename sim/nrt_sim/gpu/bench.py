@@ -131,15 +131,21 @@ class _Peer:
 
 
 def measure(
-    device: str, batch: int, peers: str | None, against: Path | None = None, repeat: int = 7
+    device: str,
+    batch: int,
+    peers: str | None,
+    against: Path | None = None,
+    repeat: int = 7,
+    nets: Sequence[Case] = (),
 ) -> tuple[list[Row], list[str]]:
     """The rows, and a note for each peer that could not run. Raises ConfigError for a device that is no GPU simulator.
 
     peers: a Python that has SpikingJelly or snnTorch · against: folder of yardsticks, whose nets are used
+    nets: others than (a) and (b), of the same forms
     """
     with ExitStack() as stack:
         yardstick = None if against is None else stack.enter_context(Yardstick.built(against, None))
-        nets = list(cases(yardstick))
+        nets = nets or list(cases(yardstick))
         stack.enter_context(one_core())
         return asyncio.run(_measure(device, batch, peers, nets, repeat))
 

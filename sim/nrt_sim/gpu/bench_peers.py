@@ -129,10 +129,10 @@ def _run(library: str, net: str, path: str, batch: int) -> dict[str, Any]:
 def main(library: str, threads: int) -> None:
     """Serves runs until standard input ends."""
     try:
+        version = importlib.metadata.version(PACKAGES[library])
         import torch
 
         torch.set_num_threads(threads)
-        version = importlib.metadata.version(PACKAGES[library])
         __import__(library)
     except Exception as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import nrt
 from nrt.clock import now
@@ -172,6 +174,30 @@ def test_what_torch_raises_without_memory_becomes_an_error_that_says_what_to_do(
     with expected as caught, translated("torch:cpu"):
         torch.empty(2**60)
     assert not isinstance(caught.value, DeviceLost)
+
+
+async def test_a_run_that_runs_out_of_memory_ends_with_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asyncio.timeout(TIMEOUT_S), nrt.open("torch:cpu") as session:
+        await session.deploy(NETWORK)
+        calls, zeros = iter(range(20)), torch.zeros
+
+        def exhausted(*arguments: Any, **options: Any) -> Tensor:
+            if next(calls, None) is None:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return zeros(*arguments, **options)
+
+        run = session.stream(recording(1, 60, 1))
+        with pytest.raises(
+            DeviceError, match=r"out of memory: CUDA out of memory\. Tried to allocate 2\.00 GiB"
+        ):
+            async with run:
+                monkeypatch.setattr(torch, "zeros", exhausted)
+                async for _ in run:
+                    pass
+        monkeypatch.undo()
+        assert "out of memory" in run.report.error
+        assert 0 < run.report.counters.steps < 60
+        assert (await session.run(recording(1, 60, 1))).counters.steps == 60
 
 
 @pytest.mark.parametrize("name", ["AcceleratorError", "CUDARuntimeError", "CUDADriverError"])

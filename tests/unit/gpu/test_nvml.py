@@ -207,6 +207,29 @@ async def test_opening_a_gpu_on_a_machine_without_one_gives_the_reason() -> None
             pass
 
 
+@pytest.mark.parametrize(
+    ("library", "message"),
+    [
+        (Library(), "built without CUDA|CuPy is not installed|no such GPU"),
+        (
+            Library(cuda=11080),
+            "built without CUDA|for CUDA 1[23], the driver runs CUDA 11.8 at most|not installed",
+        ),
+        (Library(nvmlInit_v2=15), "the GPU is lost"),
+    ],
+)
+async def test_opening_a_gpu_that_this_python_cannot_use_says_why(
+    monkeypatch: pytest.MonkeyPatch, library: Library, message: str
+) -> None:
+    def load(name: str) -> Library:
+        return library
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    with pytest.raises(nrt.NrtError, match=message):
+        async with nrt.open("cuda:99"):
+            pass
+
+
 def test_a_gpu_is_named_by_its_number() -> None:
     with pytest.raises(nrt.ConfigError, match="'first' is no number of a GPU; write cuda:0"):
         nrt.open("cuda:first")
