@@ -110,25 +110,30 @@ def without_leak(network: Network) -> Network:
     neurons: dict[str, Neuron] = {}
     for name in leaky(network):
         old = _neuron(network[name])
-        floor = -old.threshold if old.v_min is None else np.maximum(old.v_min, -old.threshold)
         neurons[name] = dataclasses.replace(
-            old, decay=parameter(1.0), drive=parameter(0.0), v_min=parameter(floor)
+            old, decay=parameter(1.0), drive=parameter(0.0), v_min=parameter(_floor(old))
         )
     return _with_neurons(network, neurons)
 
 
+def _floor(neuron: Neuron) -> Parameter:
+    """-θ, or the neuron's own bound if that is higher."""
+    return -neuron.threshold if neuron.v_min is None else np.maximum(neuron.v_min, -neuron.threshold)
+
+
 def linear_leak(network: Network) -> Network:
-    """Leaky neurons as ones that lose a constant amount in every step, down to 0.
+    """Leaky neurons as ones that lose a constant amount in every step, down to -θ.
 
     The amount is what the exponential leak takes from half the threshold, (1 - decay) · θ / 2: exact there, too
-    little above, too much below. A membrane below 0 is lifted to 0 at once: the constant can only go one way.
+    little above, too much below. It goes one way only, so that a neuron without input rests at -θ instead of 0.
+    The bound is that of `without_leak`; one at 0 would let no inhibition last, and costs more (docs/speck.md).
     """
     neurons: dict[str, Neuron] = {}
     for name in leaky(network):
         old = _neuron(network[name])
         loss = (1 - old.decay) * old.threshold / 2
         neurons[name] = dataclasses.replace(
-            old, decay=parameter(1.0), drive=parameter(old.drive - loss), v_min=parameter(0.0)
+            old, decay=parameter(1.0), drive=parameter(old.drive - loss), v_min=parameter(_floor(old))
         )
     return _with_neurons(network, neurons)
 

@@ -95,16 +95,19 @@ class Board:
         if batch:
             self._call("write", lambda: self._input.write(batch))
 
-    def configure(self, config: seam.Config, rate: int) -> None:
-        """Loads the chip. rate: Hz of the slow clock, 0: off."""
+    def configure(self, config: seam.Config) -> None:
+        """Loads the chip. Raises DeviceError where the vendor's package refuses the configuration."""
         good, reason = self._call("check the configuration", lambda: self._validate(config))
         if not good:
             raise DeviceError(self._uri, f"the vendor's package refuses the configuration: {reason}")
-        io = self._call("configure", self._kit.get_io_module)
+        self._call("configure", lambda: self._model.apply_configuration(config))
+
+    def slow_clock(self, rate: int) -> None:
+        """Hz of the clock of leaks and biases; 0 stops it."""
+        io = self._call("set the slow clock", self._kit.get_io_module)
         if rate:
             self._call("set the slow clock", lambda: io.set_slow_clk_rate(rate))
         self._call("set the slow clock", lambda: io.set_slow_clk(rate > 0))
-        self._call("configure", lambda: self._model.apply_configuration(config))
 
     def _validate(self, config: seam.Config) -> tuple[bool, str]:
         return self.vendor.speck2f.validate_configuration(config)

@@ -44,7 +44,8 @@ _PATIENCE: Final = 10.0
 class SpeckDevice(Device):
     """Runs a network on a Speck2f board.
 
-    leak:       what becomes of leaky neurons: refuse, none (integrate and fire), linear (a constant per tick)
+    leak:       what becomes of leaky neurons: refuse, none (integrate and fire), linear (a constant per tick);
+                either way their membranes do not fall below -θ
     slow_clock: Hz of the clock of biases and leaks; 0: one tick per time step
     input:      spikes: events are encoded here and go straight to the first core · dvs: pixel events go through
                 the chip's DVS layer, which crops, pools and merges as the network's encoding says
@@ -170,10 +171,8 @@ class SpeckDevice(Device):
             list(edge.resets(board.events, plan.layer(name), core, cores()[core].neurons))
             for name, core in plan.core_of.items()
         ]
-        tick = plan.lowered.tick
         with self._failing():
-            config = configure(board.vendor, plan.lowered, plan.core_of, options)
-            board.configure(config, round(1e6 / tick) if tick else 0)
+            board.configure(configure(board.vendor, plan.lowered, plan.core_of, options))
         await self._zero(board, deployed)
         return self._printed(deployed)
 
@@ -249,6 +248,7 @@ class SpeckDevice(Device):
         with self._failing():
             if self._settings.power:
                 board.stop_power()
+            board.slow_clock(0)
             for batch in self._resets:
                 board.write(batch)
             board.write([edge.probe(board.events, first)])

@@ -91,12 +91,14 @@ def _unleaked(network: Network, leak: Leak, notes: list[str]) -> Network:
         raise Unsupported(
             ", ".join(names),
             "the membrane decays exponentially, which no core can do; choose leak=none (integrate and fire, "
-            "not below -θ) or leak=linear (a constant amount per tick of the slow clock, down to 0)",
+            "not below -θ) or leak=linear (a constant amount per tick of the slow clock, down to -θ)",
         )
     if leak == "none":
         notes.append(f"asked for: {', '.join(names)} without their leak, membranes not below -θ")
         return without_leak(network)
-    notes.append(f"asked for: {', '.join(names)} lose a constant amount, as at half the threshold, down to 0")
+    notes.append(
+        f"asked for: {', '.join(names)} lose a constant amount, as at half the threshold, down to -θ"
+    )
     return linear_leak(network)
 
 

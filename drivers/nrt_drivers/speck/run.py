@@ -82,6 +82,9 @@ class SpeckRun:
         board, deployed = self._board, self._deployed
         if self._settings.power:
             board.start_power(self._settings.power)
+        tick = deployed.plan.lowered.tick
+        if tick:
+            board.slow_clock(round(1e6 / tick))  # stopped since the reset: leaks begin with the run
         board.start_clock()
         self._offset, self._began, self._end = start - self._settings.lead, now(), start
         self.flight.begin(self._offset, self._began + self._settings.timeout * 1_000)
@@ -118,4 +121,9 @@ class SpeckRun:
             label = f"{projection.source} → {projection.target}"
             synops[label] = int(ways @ self.flight.counts[projection.source])
         spikes = {name: int(counts.sum()) for name, counts in self.flight.counts.items()}
-        return Counters(0, feed.events, feed.outside, feed.cropped, spikes, synops)
+        doubts = {
+            "a spike was reported after its packet and went into the next": self.flight.late,
+            "a report named a neuron, layer or marker that there is not": self.flight.strange,
+        }
+        seen = {what: count for what, count in doubts.items() if count}
+        return Counters(0, feed.events, feed.outside, feed.cropped, spikes, synops, seen)

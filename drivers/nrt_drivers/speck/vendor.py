@@ -321,13 +321,15 @@ class Vendor(Protocol):
 
 def samna() -> Vendor:
     """The vendor's package. Imports it, so call it only to open a board. Raises MissingDependency."""
-    feature = "speck+samna: (Speck boards; speck+emu: needs nothing)"
     spec = importlib.util.find_spec("samna")
     if spec is None:
-        raise MissingDependency(feature, "samna", "speck")
+        raise NoVendor("is not installed")
     if spec.origin is not None and is_stub(Path(spec.origin)):
-        raise StubInstalled(feature)
-    return cast(Vendor, importlib.import_module("samna"))
+        raise NoVendor("is only its stub from PyPI, which runs pip when imported and was not imported")
+    try:
+        return cast(Vendor, importlib.import_module("samna"))
+    except ImportError as error:
+        raise NoVendor(f"does not load: {error}") from error
 
 
 def is_stub(init: Path) -> bool:
@@ -338,13 +340,13 @@ def is_stub(init: Path) -> bool:
         return False
 
 
-class StubInstalled(MissingDependency):
-    """samna's stub is installed in place of samna; importing it would run pip."""
+class NoVendor(MissingDependency):
+    """samna is not there, or only its stub. No extra of nrt brings it: it is not what PyPI has under that name."""
 
-    def __init__(self, feature: str) -> None:
+    def __init__(self, what: str) -> None:
         Exception.__init__(
             self,
-            f"{feature} found samna's stub from PyPI, which runs pip when imported and so was not; install samna "
-            "from SynSense's own index, as its documentation says",
+            f"speck+samna: needs the vendor's package samna, which {what}; install it from SynSense's own index, as "
+            "their documentation says (speck+emu: needs nothing)",
         )
-        self.feature, self.package, self.extra = feature, "samna", ""
+        self.feature, self.package, self.extra = "speck+samna:", "samna", ""

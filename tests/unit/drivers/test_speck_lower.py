@@ -247,6 +247,6 @@ def test_asked_for_a_leak_is_left_out_or_made_linear_and_the_placement_says_so()
     (layer,) = linear.layers
     assert layer.bias is not None
     assert np.all(layer.bias < 0)
-    assert layer.floor == -1
+    assert layer.floor == -layer.threshold
     for lowered in (without, linear):
         assert any(note.startswith("asked for: cells") for note in lowered.notes)
