@@ -294,6 +294,43 @@ def test_whole_integrators_fire_as_the_reference_does_later_by_their_level(seed:
         assert ours[name]["n"].tolist() == kept["n"].tolist()
 
 
+CHANNELS = np.array([1.0, 2.0])[:, None, None] * np.ones((2, 4, 4))
+CHAINS = {
+    "average pool": (Pool((2, 2), (2, 2), kind="average"), Dense(np.arange(-8, 16.0).reshape(3, 8) * 4)),
+    "factor by channel, then a kernel": (
+        Scale(CHANNELS),
+        Conv(np.arange(1, 25.0).reshape(3, 2, 2, 2), (4, 4)),
+    ),
+    "factor by input, then a matrix": (Scale(np.arange(32.0).reshape(2, 4, 4)), Dense(np.eye(3, 32, 5) * 3)),
+    "two matrices": (Dense(np.eye(5, 32, 3)), Dense(np.arange(15.0).reshape(3, 5))),
+    "matrix, then a factor by output": (Dense(np.ones((3, 32))), Scale(np.array([1.0, 2.0, 3.0]))),
+    "mask, then a matrix": (Scale((CHANNELS > 1).astype(float)), Dense(np.ones((3, 32)) * 2)),
+    "kernel, then a pool": (Conv(np.ones((3, 2, 3, 3))), Pool((2, 2), (2, 2))),
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
+@pytest.mark.parametrize("each", [False, True])
+def test_factors_on_the_way_are_folded_into_the_weights(chain: Any, each: bool) -> None:
+    shape = (3, 1, 1) if isinstance(chain[0], Conv) or isinstance(chain[-1], Conv) else (3,)
+    gain = np.array([1.0, 2.0, 1.0]).reshape(shape) if each and not isinstance(chain[-1], Pool) else 2.0
+    cell = neuron(gain=gain, threshold=np.array([17.0, 40.0, 9.0]).reshape(shape), fire=">")
+    network = Network(
+        (Population("in", (2, 4, 4)), Population("out", shape, cell)),
+        (Projection("in", "out", chain, delay=1),), ("in",), ("out",), Semantics(dt=DT),
+    )  # fmt: skip
+    spikes = records(raster(np.random.default_rng(7), 32, 0.1))
+
+    program = fit(network)
+    engine, reference = LoihiEngine(program, ["out"]), ReferenceEngine(network, ["out"])
+    ours, theirs = (e.run(spikes, 0, STEPS)["out"] for e in (engine, reference))
+
+    assert program.remarks["out"] == "exact"
+    assert len(theirs) > 5
+    assert ours.tolist() == theirs.tolist()
+    assert engine.counters().synops == reference.counters().synops
+
+
 def test_rounding_is_small_and_stated() -> None:
     rng = np.random.default_rng(5)
     weight = rng.normal(0, 0.3, (20, 30))
