@@ -91,16 +91,17 @@ class DescriptorWire(ABC):
         inlet, self._inlet = self._inlet, None
         if inlet is None:
             return
-        cut = self._writing is not None
-        if self._writing is not None:
-            _settle(self._writing)
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            asyncio.get_running_loop().remove_writer(self._descriptor)
+            _settle(writing)
         try:
             await inlet.close()
         finally:
             self._counts["bytes in"] += inlet.received
             self._counts["bytes never read"] += inlet.received - inlet.taken
             os.close(self._wake)
-            self._release(cut=cut)
+            self._release(cut=writing is not None)
             self._descriptor = self._wake = -1
             self._idle_ms = None
 
@@ -119,9 +120,9 @@ class DescriptorWire(ABC):
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Sends all of `data`; waits while the line is full. Raises DeviceLost."""
-        rest, full = memoryview(data).cast("B"), False
+        rest, full, link = memoryview(data).cast("B"), False, self._inlet
         while rest:
-            if self._inlet is None:
+            if link is None or link is not self._inlet:  # closed, and perhaps opened again, in the meantime
                 raise DeviceLost(self._name, "the wire is not open")
             try:
                 sent = self._send(self._descriptor, rest[: self.slice])
@@ -149,8 +150,9 @@ class DescriptorWire(ABC):
         try:
             await waiter
         finally:
-            loop.remove_writer(descriptor)
-            self._writing = None
+            if self._writing is waiter:  # close() has not done so
+                loop.remove_writer(descriptor)
+                self._writing = None
 
     def counters(self) -> Mapping[str, int]:
         """Bytes each way and what went wrong on the line; only what is not zero."""

@@ -64,8 +64,9 @@ class MemoryWire:
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hands `data` to the board; waits while too much of its answers is unread. Raises DeviceLost."""
         self._require_open()
-        await self._room.wait()
-        self._require_open()
+        room = self._room
+        await room.wait()
+        self._require_open(room)
         if data:
             raw = bytes(data)
             self._counts["bytes out"] += len(raw)
@@ -89,9 +90,10 @@ class MemoryWire:
         await asyncio.sleep(0)  # a reader that never has to wait lets the writer have its turn
         self._require_open()
         self._fetch()
+        room = self._room
         while not self._waiting:
             await self._change(self._board.due())
-            self._require_open()
+            self._require_open(room)
             self._fetch()
         data = bytes(self._waiting)
         self._waiting.clear()
@@ -103,8 +105,9 @@ class MemoryWire:
         """Bytes each way; only what is not zero."""
         return {name: count for name, count in self._counts.items() if count}
 
-    def _require_open(self) -> None:
-        if not self._open:
+    def _require_open(self, room: asyncio.Event | None = None) -> None:
+        """room: that of the link which the caller began on; another link is not the caller's."""
+        if not self._open or room not in (None, self._room):
             raise DeviceLost(self._name, "the wire is not open")
 
     def _fetch(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from nrt.errors import ConfigError
+from nrt.errors import ConfigError, DeviceError
 from nrt_sim.serve.door import Door
 from nrt_sim.wires.ports import open_terminal
 
@@ -30,7 +30,11 @@ class PtyDoor(Door):
         self._master, slave = open_terminal()
         path = os.ttyname(slave)
         os.close(slave)
-        self.watch = _watch(path)
+        try:
+            self.watch = _watch(path)
+        except DeviceError:
+            os.close(self._master)
+            raise
         self._inside = 0
         self._symlink = Path(link) if link is not None else None
         if self._symlink is not None:
@@ -88,8 +92,8 @@ def _watch(path: str) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
     if descriptor < 0 or libc.inotify_add_watch(descriptor, os.fsencode(path), _OPEN | _CLOSE) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"inotify: {os.strerror(number)}", path)
+        reason = os.strerror(ctypes.get_errno())
+        raise DeviceError(path, f"cannot be watched for drivers (inotify: {reason})")
     return descriptor
 
 
