@@ -2,8 +2,9 @@
 
 Per population there is one scale, units of a weight per unit of the float network. Where a network is in fixed
 point already (whole weights and thresholds, decays that are multiples of 1/4096, as a lava-dl file has them) the
-scale is 1 and nothing is rounded. Otherwise it is the largest at which every weight, threshold and drive fits,
-lowered while the current would wrap around if all inputs spiked at once, but not below eight bits of weight.
+scale is 1 and nothing is rounded. Otherwise it is the one at which the projection with the smallest weights uses all
+eight bits, lowered where the current would wrap around if all inputs spiked at once (but not so far that the largest
+lose bits), and then doubled while the threshold has less than ten.
 When spikes arrive is settled by `nrt_sim.chips.loihi2.levels`.
 """
 
@@ -26,6 +27,7 @@ from nrt_sim.chips.loihi2.rounding import EXPONENTS, relative, rounded, weight_f
 
 _UNITY: Final = SPEC.limit("decay_unity")
 _POINT: Final = 1 << WIDTH.activation_shift  # units of v per unit of a weight
+_FINE: Final = 1 << 10  # a threshold of this size is off by less than a thousandth
 _TOP: Final = WIDTH.half // _POINT  # what a current cannot reach, in units of a weight
 
 
@@ -125,21 +127,33 @@ def _is_whole(layer: _Layer) -> bool:
 
 
 def _scale(layer: _Layer) -> float:
+    """The scale at which the smallest of the projections has weights of eight bits, and the threshold ten if it can."""
     full = float(SPEC.format("weight_mixed").high)
     peaks = [float(np.abs(c.weights).max(initial=0.0)) for c in layer.chains]
     peaks = [p for p in peaks if p > 0]
-    n = layer.neuron
-    bias = SPEC.format("bias")
-    bounds = [full * 2.0 ** EXPONENTS[1] / p for p in peaks]
-    if n.fires:
-        bounds.append(_bound(SPEC.format("threshold").high, n.threshold - n.v_reset))
-    bounds.append(_bound(bias.high * 2.0 ** SPEC.limit("bias_exponent_high") / _POINT, layer.drive))
-    bounds.append(_bound(_TOP - 1, n.v0 - n.v_reset))
-    wanted = full / min(peaks) if peaks else float(SPEC.format("threshold").high)
+    n, bias = layer.neuron, SPEC.format("bias")
+    threshold = n.threshold - n.v_reset if n.fires else np.zeros(())
+    most = min(
+        _bound(full * 2.0 ** EXPONENTS[1], np.array(peaks)),
+        _bound(SPEC.format("threshold").high, threshold),
+        _bound(bias.high * 2.0 ** SPEC.limit("bias_exponent_high") / _POINT, layer.drive),
+        _bound(_TOP - 1, n.v0 - n.v_reset),
+    )
     together = sum(_most(c) for c in layer.chains)
-    if peaks and together * wanted > _TOP - 1:
-        wanted = min(wanted, max(full / max(peaks), (_TOP - 1) / together))
-    return min([wanted, *bounds])
+    wanted = full / min(peaks) if peaks else float(SPEC.format("threshold").high)
+    if together * wanted > _TOP - 1:
+        wanted = max(full / max(peaks), (_TOP - 1) / together)
+    scale = min(wanted, most)
+    lasting = (
+        1.0 if n.synapse_decay is None else float(np.max(1 / np.maximum(1 - n.synapse_decay, 1 / _UNITY)))
+    )
+    while (
+        0 < scale * np.abs(threshold).max() < _FINE
+        and 2 * scale <= most
+        and 2 * scale * together * lasting <= _TOP - 1
+    ):
+        scale *= 2  # weights keep their bits, with a larger exponent
+    return scale
 
 
 def _bound(most: float, values: NDArray[Any]) -> float:
