@@ -124,3 +124,15 @@ def test_ctrl_c_ends_a_run_with_its_report(data: Path) -> None:
     report = json.loads(out)
     assert report["error"] == "stopped by the user"
     assert 0 < report["events"] < 4325
+
+
+def test_a_batch_on_the_gpu_simulator_is_a_table_of_the_same_classes(
+    nrt: Nrt, data: Path, tmp_path: Path
+) -> None:
+    for name in ("a.bin", "b.bin", "c.bin"):
+        shutil.copy(data / NMNIST, tmp_path / name)
+    done = nrt(
+        "run", data / NET, "--from", tmp_path, "--on", "torch:cpu", "--batch", "2", "--dt", "1ms", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert [report["winner"] for report in json.loads(done.stdout)] == [4, 4, 4]

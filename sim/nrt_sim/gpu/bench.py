@@ -30,6 +30,7 @@ from nrt_sim.bench import DT, Case, cases, one_core
 from nrt_sim.cpu.engine import CpuEngine
 from nrt_sim.gpu.bench_peers import PACKAGES
 from nrt_sim.gpu.device import GpuDevice
+from nrt_sim.gpu.energy import per_work
 from nrt_sim.gpu.memory import least_bytes
 from nrt_sim.gpu.simulation import Simulation
 from nrt_sim.yardstick import Yardstick
@@ -57,6 +58,7 @@ class Row:
 
     milliseconds: median · launches: operators or kernels · moved, least: bytes moved, and what must be at least
     synops: per step · equal: whether the outputs' spike counts are those of `cpu:`
+    joules: per step, one figure per window of 5 s; none without a meter (`cuda:0?energy=yes`)
     """
 
     net: str
@@ -70,6 +72,7 @@ class Row:
     equal: bool
     ways: Mapping[str, str]
     peers: Sequence[Peer] = field(default_factory=tuple[Peer, ...])
+    joules: Sequence[float] = ()
 
     @property
     def giga_synops(self) -> float:
@@ -220,9 +223,18 @@ def _row(device: GpuDevice, case: Case, batch: int, peers: Sequence[_Peer], fold
             )
             for name, times in theirs.items()
         ),
+        _joules(device, simulation, case, batch),
     )
     simulation.close()
     return row
+
+
+def _joules(device: GpuDevice, simulation: Simulation, case: Case, batch: int) -> Sequence[float]:
+    def work() -> int:
+        _run(simulation, case, batch)
+        return case.steps
+
+    return () if device.meter is None else per_work(device.meter, work)
 
 
 def _run(simulation: Simulation, case: Case, batch: int) -> tuple[float, NDArray[np.int64]]:
@@ -282,4 +294,8 @@ def table(rows: Sequence[Row]) -> str:
             f"{r.net:3} {r.rate:6.0f}  {r.batch:5}  {r.milliseconds:7.3f}  {r.launches:13.1f}  {r.moved / 1e6:8.2f}"
             f"  {r.least / 1e6:8.2f}  {r.giga_synops:8.3f}  {'yes' if r.equal else 'NO':>7}  {peers or '-'}"
         )
+    for r in rows:
+        if r.joules:
+            windows = ", ".join(f"{joules * 1e3:.3g}" for joules in r.joules)
+            lines.append(f"net {r.net}, {r.rate:.0f}, batch {r.batch}: {windows} mJ per step, measured")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nrt.device import Energy
@@ -11,7 +12,7 @@ from nrt_sim.gpu.device import GpuDevice
 from nrt_sim.gpu.energy import Meter, idle_watts
 from nrt_sim.gpu.nvml import Nvml
 from nrt_sim.gpu.ops import MakeOps
-from nrt_sim.gpu.simulation import Projections
+from nrt_sim.gpu.simulation import Projections, Simulation
 from nrt_sim.gpu.survey import cupy_cuda, obstacle, survey, torch_cuda
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class CudaDevice(GpuDevice):
         idle = await asyncio.to_thread(idle_watts, read)
         self._meter = Meter(read, self._name, idle)
 
+    @property
+    def meter(self) -> Meter | None:
+        return self._meter
+
     async def reset(self) -> None:
         await super().reset()
         if self._meter is not None:
@@ -75,6 +80,21 @@ class CudaDevice(GpuDevice):
 
     async def energy(self) -> Energy | None:
         return None if self._meter is None else self._meter.energy()
+
+    def traffic(self, simulation: Simulation, work: Callable[[], object]) -> tuple[float, float]:
+        """Counted from the launches' arguments and the spikes there were, every projection spike by spike."""
+        from nrt_sim.gpu.count import Activity, costs
+
+        work()
+        tally, steps = simulation.tally, simulation.counters().steps
+        each = steps * simulation.batch
+        activity = Activity(
+            float(tally.encoded[0].sum()) / each,
+            (tally.spikes.sum(1) / each).tolist(),
+            (tally.synops.sum(1) / each).tolist(),
+        )
+        counted = costs(simulation.layout.network, activity)
+        return float(len(counted) * steps), sum(cost.moved for cost in counted) * each
 
     def _torch_device(self) -> torch.device:
         import torch

@@ -46,6 +46,25 @@ class Meter:
         return Energy(joules, "measured", f"energy counter of {self._name} over {window:.1f} s; {idle}")
 
 
+def per_work(
+    meter: Meter,
+    work: Callable[[], int],
+    windows: int = 3,
+    seconds: Callable[[], float] = time.monotonic,
+) -> list[float]:
+    """J for each unit of what `work` says it did: one figure per window, each just long enough for the counter."""
+    figures: list[float] = []
+    for _ in range(windows):
+        meter.begin()
+        done, since = work(), seconds()
+        while (energy := meter.energy()) is None:
+            done += work()
+            if seconds() - since > 4 * SHORTEST_S:
+                return figures
+        figures.append(energy.joules / done)
+    return figures
+
+
 def idle_watts(
     read: Callable[[], float],
     sleep: Callable[[float], None] = time.sleep,

@@ -17,7 +17,7 @@ from nrt.device import Counters
 from nrt.errors import ConfigError
 from nrt.packet import EVENT, MEMBRANE, SPIKE, Records, join, words
 from nrt_sim.gpu.layout import Layout, Watch
-from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, MakeOps, Program, Project, Way
+from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, MakeOps, Program, Project, Tally, Way
 
 Projections = Literal["measured", "sparse", "dense"]
 
@@ -103,6 +103,11 @@ class Simulation:
             if layer.neuron is not None and layer.neuron.fires
         }
         return Counters(int(self._steps[recording]), events, outside, cropped, spikes, synops)
+
+    @property
+    def tally(self) -> Tally:
+        """The counts of all recordings, at the end of the last run."""
+        return self._tally
 
     @property
     def ways(self) -> Mapping[str, Way]:

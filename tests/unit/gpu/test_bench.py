@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from importlib.util import find_spec
 from itertools import islice
@@ -14,13 +15,17 @@ import torch
 from nrt.errors import ConfigError, NotFound
 from nrt.network import Dense, Network, Population, Projection, neuron
 from nrt.packet import SPIKE
+from nrt.registry import Uri
 from nrt_sim.bench import DT, Case, cases
 from nrt_sim.cpu.engine import CpuEngine
 from nrt_sim.gpu import bench
 from nrt_sim.gpu.bench import Peer, Row, table
+from nrt_sim.gpu.cuda_device import CudaDevice
 from nrt_sim.gpu.memory import least_bytes
 from nrt_sim.gpu.plan import lay_out
+from nrt_sim.gpu.simulation import Simulation
 from nrt_sim.gpu.torch_engine import TorchEngine
+from nrt_sim.gpu.torch_ops import torch_ops
 from nrt_sim.gpu.traffic import Traffic
 
 ROW = Row("a", 2000, 16, 20.0, 226.0, 4e8, 4e7, 2e7, True, {"in → out": "dense"})
@@ -45,6 +50,9 @@ def test_the_table_has_the_ratio_to_each_peer_and_names_one_with_other_counts() 
     assert "spikingjelly 2.0.0 47.000 ms (2.35 x)" in text
     assert "2.50 x, OTHER COUNTS" in text
     assert "NO" in text
+    assert "mJ" not in text
+    metered = dataclasses.replace(ROW, joules=(0.0123, 0.0124))
+    assert "net a, 2000, batch 16: 12.3, 12.4 mJ per step, measured" in table([metered])
     assert "1.000" in text  # 2 · 10^7 synops in 20 ms
 
 
@@ -78,6 +86,18 @@ def test_the_least_that_a_step_moves_is_every_state_twice_and_every_weight_once(
     layout = lay_out(one_synapse().network, ("out",), np.dtype("float32"))
     assert least_bytes(layout, 2, 5.0, 1.0) == 16 * 6 + 2 * 3 * 2 * 4 + 9 * 4
     assert least_bytes(layout, 1, 0.0, 0.0) == 2 * 3 * 4 + 9 * 4
+
+
+def test_launches_on_a_gpu_are_counted_without_one() -> None:
+    case = one_synapse()
+    layout = lay_out(case.network, ("out",), np.dtype("float32"))
+    simulation = Simulation(layout, torch_ops(), 2)
+    device = CudaDevice(Uri.parse("cuda:0"))
+    launches, moved = device.traffic(
+        simulation, lambda: simulation.run([case.records] * 2, [0, 0], case.steps)
+    )
+    assert launches >= 4 * case.steps  # at least encode, project, advance and collect
+    assert moved >= 2 * case.steps * least_bytes(layout, 1, 0, 0) / 2
 
 
 def test_net_a_has_the_output_counts_of_the_cpu_engine() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import nrt
 from nrt.errors import DeviceError
-from nrt_sim.gpu.energy import Meter, idle_watts
+from nrt_sim.gpu.energy import Meter, idle_watts, per_work
 from nrt_sim.gpu.nvml import Gpu, Nvml
 from nrt_sim.gpu.survey import obstacle, survey
 
@@ -131,6 +131,21 @@ def test_idle_power_is_measured_over_five_seconds() -> None:
 
     assert idle_watts(lambda: nvml.energy(1), sleep, clock) == pytest.approx(70.0)
     assert clock.now == 5.0
+
+
+def test_energy_of_a_benchmark_is_measured_in_windows_of_five_seconds() -> None:
+    """Each piece of work takes 2 s and 300 J for 10 steps; the third makes a window long enough."""
+    library, clock = Library(), Clock()
+    nvml = Nvml(library)
+
+    def work() -> int:
+        clock.now += 2.0
+        library.millijoules += 300_000
+        return 10
+
+    meter = Meter(lambda: nvml.energy(1), "a GPU", seconds=clock)
+    assert per_work(meter, work, windows=3, seconds=clock) == [30.0, 30.0, 30.0]
+    assert clock.now == 18.0
 
 
 def missing(name: str) -> Callable[[], Any]:
