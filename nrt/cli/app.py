@@ -49,7 +49,7 @@ def devices(json: Json = False) -> None:
 
 @app.command()
 def info(
-    path: Annotated[str, typer.Argument(help="A recording, a network (.nir), or synth: for its scenes.")],
+    path: Annotated[str, typer.Argument(help="A recording, a network (.nir, .net), or synth: for its scenes.")],
     digest: Annotated[
         bool,
         typer.Option("--digest", help="Decode it all: count, first, last and a SHA-256 of every column."),
@@ -69,7 +69,7 @@ def info(
 
 @app.command()
 def deploy(
-    network: Annotated[str, typer.Argument(help="The network, a NIR file.")],
+    network: Annotated[str, typer.Argument(help="The network, a NIR file or one of lava-dl.")],
     on: Annotated[str, typer.Option(help="The device's URI; `nrt devices` lists them.")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say where it would go; needs no hardware.")
@@ -99,7 +99,7 @@ def deploy(
 
 @app.command()
 def run(
-    network: Annotated[str, typer.Argument(help="The network, a NIR file.")],
+    network: Annotated[str, typer.Argument(help="The network, a NIR file or one of lava-dl.")],
     sources: Annotated[
         list[str],
         typer.Option("--from", help="A recording, a folder of them, or a source URI; may be repeated."),
