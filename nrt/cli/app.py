@@ -49,7 +49,9 @@ def devices(json: Json = False) -> None:
 
 @app.command()
 def info(
-    path: Annotated[str, typer.Argument(help="A recording, a network (.nir, .net), or synth: for its scenes.")],
+    path: Annotated[
+        str, typer.Argument(help="A recording, a network (.nir, .net), or synth: for its scenes.")
+    ],
     digest: Annotated[
         bool,
         typer.Option("--digest", help="Decode it all: count, first, last and a SHA-256 of every column."),
