@@ -68,6 +68,7 @@ class Neurons:
         self._start = torch.tensor(start, dtype=torch.float32, device=device)
         self.fields = self._fields(layer, neuron, device)
         self.state: Fields = {"v": address(self.v), "i": address(self.i), "s": address(self.s)}
+        self.reset(range(batch))
 
     def _fields(self, layer: Layer, neuron: Neuron, device: torch.device) -> Fields:
         zero = np.zeros(())

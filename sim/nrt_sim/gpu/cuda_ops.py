@@ -62,6 +62,11 @@ class CudaOps(Ops):
         self._turn, self._step = 0, 0
         self._waiting: deque[Slab] = deque()
 
+    @property
+    def tallies(self) -> Tallies:
+        """The counts on the device."""
+        return self._machine.tallies
+
     def _here(self) -> ExitStack:
         """Inference, on this engine's own stream: sessions on one GPU do not wait for each other."""
         stack = ExitStack()
@@ -146,7 +151,7 @@ def cuda_ops(device: torch.device, addition: Addition = "sorted") -> MakeOps:
 
 def made_with(
     launcher: Launcher, device: torch.device, addition: Addition, capture: Capture | None = None
-) -> MakeOps:
+) -> Callable[[Layout, int, int, int], CudaOps]:
     """Makes CudaOps that launch by `launcher`."""
     known: list[Ways] = []
 

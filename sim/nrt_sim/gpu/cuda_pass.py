@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nrt_sim.gpu.cuda_layer import Compaction, Fields, LayerMemory, Listed, address, arguments
 from nrt_sim.gpu.cuda_slab import Slab, Tallies
-from nrt_sim.gpu.cuda_tables import BLOCKS, Ways, projection_fields
+from nrt_sim.gpu.cuda_tables import BLOCKS, WARP, DeviceTable, Ways, projection_fields
 from nrt_sim.gpu.kernels import Kernel, encoding_option, kernel, neuron_option
 from nrt_sim.gpu.layout import Layout, Route
 from nrt_sim.gpu.ops import Advance, Collect, Encode, Program, Project
@@ -199,7 +199,18 @@ class Pass:
         self._launch(
             table.kernel, (table.blocks(self._lanes), 1), list=spikes, chunk=self._chunk, synops=synops,
             first=int(what.first), **projection_fields(table, source, target, self._lanes),
+            **self._shared(table),
         )  # fmt: skip
+
+    def _shared(self, table: DeviceTable) -> Fields:
+        """Room for what blocks that share the spikes of a matrix tell each other."""
+        if table.kernel != "rows_sorted":
+            return {}
+        units, splits = table.units(self._lanes), table.splits
+        partial = torch.empty((units, splits, WARP), device=self._machine.device)
+        finished = torch.zeros(units, dtype=torch.int32, device=self._machine.device)
+        self._kept += [partial, finished]
+        return {"partial": address(partial), "finished": address(finished), "splits": splits}
 
     def _project_dense(
         self, what: Project, route: Route, source: LayerMemory, target: LayerMemory, synops: int

@@ -24,6 +24,9 @@ Addition = Literal["sorted", "atomic"]
 BLOCKS: Final = 264
 """Of a kernel that shares a list of unknown length: two for every multiprocessor of an H100."""
 WARP: Final = 32
+SHARE: Final = 2048
+"""Source neurons for which another block helps with the rows of a matrix."""
+MOST_SPLITS: Final = 64
 
 
 class Ways:
@@ -89,14 +92,24 @@ class DeviceTable:
             case PatchTable():
                 self.fields |= self._patch(route.table, source, target)
 
+    @property
+    def splits(self) -> int:
+        """Blocks that share the spikes of 32 outputs of a matrix: several where there may be many spikes."""
+        many = -(-int(self.fields["size"]) // SHARE)
+        return min(MOST_SPLITS, many) if self.kernel == "rows_sorted" else 1
+
+    def units(self, lanes: int) -> int:
+        """32 outputs of one lane each."""
+        return lanes * -(-self._target.size // WARP)
+
     def blocks(self, lanes: int) -> int:
         """How many blocks to launch."""
         if not self.ordered:
             return BLOCKS
         if self.kernel == "rows_sorted":
-            return lanes * -(-self._target.size // WARP)
+            return self.units(lanes) * self.splits
         if self.kernel == "pairs_sorted":
-            return min(4 * BLOCKS, -(-lanes * -(-self._target.size // WARP) // 8))
+            return min(4 * BLOCKS, -(-self.units(lanes) // 8))
         _, height, width = self._target.volume
         return lanes * height * -(-width * self._target.volume[0] // CELLS)
 

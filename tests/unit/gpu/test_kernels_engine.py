@@ -189,6 +189,17 @@ def test_layers_of_many_tiles_warps_and_segments_equal_the_reference(order: int,
     assert sum(reference.counters().spikes.values()) > 1000
 
 
+@pytest.mark.parametrize("order", [0, 1, 4])
+def test_blocks_that_share_the_spikes_of_a_matrix_equal_the_reference(order: int) -> None:
+    network = _layers((Dense(_dyadic(37, 2 * 40 * 40)),), sensor=40)
+    events = _burst(3, 40)
+    reference = ReferenceEngine(network, everything(network))
+    kernels = simulate(network, 2, order=order)
+    made = kernels.run([events, events[:0]], [0, 0], 3)
+    assert_same(reference.run(events, 0, 3), made[0])
+    assert kernels.counters() == reference.counters()
+
+
 def test_a_chunk_may_be_loaded_before_the_one_before_it_is_fetched() -> None:
     network = _layers((Conv(_dyadic(4, 2, 3, 3)),), (Dense(_dyadic(9, 4 * 10 * 10)),), sensor=12)
     events = _burst(4, 12)

@@ -152,6 +152,7 @@ static T swap(T value, int from) {
 }  // namespace shim
 
 static inline void __syncthreads() { shim::pause(shim::BARRIER); }
+static inline void __syncwarp() { shim::swap(0, 0); }
 static inline void __threadfence() {}
 static inline void __nanosleep(unsigned) {
     shim::fail("it waits for a block that has not begun");
