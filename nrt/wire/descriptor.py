@@ -30,6 +30,8 @@ class DescriptorWire(ABC):
         self._descriptor = self._wake = -1
         self._inlet: Inlet | None = None
         self._writing: asyncio.Future[None] | None = None
+        self._torn = False
+        """Whether the last write has not, or not yet, sent all of its bytes."""
         self._counts: Counter[str] = Counter()
         self._idle_ms: int | None = None
 
@@ -44,7 +46,7 @@ class DescriptorWire(ABC):
 
     @abstractmethod
     def _release(self, *, cut: bool = False) -> None:
-        """Closes what `_acquire` opened. cut: in the middle of a write, of which no more is to arrive."""
+        """Closes what `_acquire` opened. cut: the last write was not finished; no more of it is to arrive."""
 
     def _receive(self, descriptor: int) -> bytes:
         """What has arrived, in the reader's thread; it is called when there is something. Raises OSError."""
@@ -101,7 +103,8 @@ class DescriptorWire(ABC):
             self._counts["bytes in"] += inlet.received
             self._counts["bytes never read"] += inlet.received - inlet.taken
             os.close(self._wake)
-            self._release(cut=writing is not None)
+            self._release(cut=self._torn)
+            self._torn = False
             self._descriptor = self._wake = -1
             self._idle_ms = None
 
@@ -121,6 +124,7 @@ class DescriptorWire(ABC):
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Sends all of `data`; waits while the line is full. Raises DeviceLost."""
         rest, full, link = memoryview(data).cast("B"), False, self._inlet
+        self._torn = True
         while rest:
             if link is None or link is not self._inlet:  # closed, and perhaps opened again, in the meantime
                 raise DeviceLost(self._name, "the wire is not open")
@@ -136,6 +140,7 @@ class DescriptorWire(ABC):
             rest, full = rest[sent:], False
             if rest:
                 await asyncio.sleep(0)
+        self._torn = False
 
     async def _writable(self, *, again: bool) -> None:
         """Waits until the descriptor says that it has room, or the wire is closed."""
