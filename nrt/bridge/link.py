@@ -2,7 +2,7 @@
 
 Data frames carry a sequence number each way and are delivered once and in order (go-back-n): the receiver takes
 only the frame that it expects, answers everything with the number that it expects next, and says `reject` once
-when it sees a gap or damage. The sender keeps what is not acknowledged, at most a window of it, and sends it all
+when it sees a gap or damage, and once more when frames sent again leave the same gap. The sender keeps what is not acknowledged, at most a window of it, and sends it all
 again when it is rejected or when the retry time has passed. So a request that arrives twice is executed once, and
 what was sent is delivered, or `unacknowledged` when the link ends.
 
@@ -78,10 +78,11 @@ class Link:
         self._flying: deque[_Flying] = deque()
         self._loose: deque[bytes] = deque()  # frames without sequence numbers
         self._next = self._expected = 0
-        self._rejected = -1  # the expectation that was rejected last: once for each
+        self._rejected = -1  # the expectation that was rejected last: once for each round of frames
+        self._ahead = 0  # how far the last frame out of order was ahead of the one expected
         self._answer = 0  # kind of the frame that acknowledges, 0 for none
         self._again = False
-        self._retry = FIRST_RETRY
+        self._retry = self._estimate = FIRST_RETRY
         self._smoothed = self._spread = 0
         self._deadline: int | None = None
         self._window = self._longest = 0
@@ -215,6 +216,7 @@ class Link:
                 self._learn(now - flown.since)
         self.progress = now
         self._again = False
+        self._retry = self._estimate  # the line works: patience begins anew
         self._deadline = now + self._retry if self._flying else None
 
     def _learn(self, trip: int) -> None:
@@ -224,7 +226,7 @@ class Link:
         else:
             self._spread += (abs(trip - self._smoothed) - self._spread) // 4
             self._smoothed += (trip - self._smoothed) // 8
-        self._retry = min(max(self._smoothed + 4 * self._spread, LEAST_RETRY), LONGEST_RETRY)
+        self._estimate = min(max(self._smoothed + 4 * self._spread, LEAST_RETRY), LONGEST_RETRY)
 
     def _in_order(self, sequence: int, body: bytes) -> list[Received]:
         """The message, if it is the one expected; what is behind it comes again, what is before it came before."""
@@ -233,15 +235,19 @@ class Link:
             self.counts["repeated" if behind <= words.SEQUENCES // 2 else "out of order"] += 1
             self._answer = self._answer or ACKNOWLEDGE
             if behind > words.SEQUENCES // 2:
+                ahead = words.SEQUENCES - behind
+                if ahead <= self._ahead:  # they are being sent again, and the expected one was lost again
+                    self._rejected = -1
+                self._ahead = ahead
                 self._reject()
             return []
         self._expected = (self._expected + 1) % words.SEQUENCES
-        self._rejected = -1
+        self._rejected, self._ahead = -1, 0
         self._answer = ACKNOWLEDGE
         return [Received(DATA, body)]
 
     def _reject(self) -> None:
-        """Asks for everything from the expected frame on, once for each expectation."""
+        """Asks for everything from the expected frame on, once each time that the other side sends it."""
         if self.is_open and self._rejected != self._expected:
             self._rejected = self._expected
             self._answer = REJECT

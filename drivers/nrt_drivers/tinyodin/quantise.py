@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _EPSILON: Final = 1e-9  # so that a number that is whole but for the last bit of a product stays that number
+_LEAST: Final = 1e-300  # weights below are as good as 0: their scale would be beyond a float
 _BEYOND: Final = (
     2  # scales at which the largest weights are clipped, up to this many times their range, are tried
 )
@@ -116,7 +117,8 @@ def per_weight(layer: Layer, values: Floats) -> float:
 
 def _most(values: Floats, limit: int) -> Floats:
     """The factors that put `values` on `limit`; without bound where they are not positive."""
-    factors: Floats = np.divide(limit, values, out=np.full(len(values), np.inf), where=values > 0)
+    with np.errstate(over="ignore"):
+        factors: Floats = np.divide(limit, values, out=np.full(len(values), np.inf), where=values > 0)
     return factors
 
 
@@ -127,8 +129,9 @@ def _scale(layer: Layer) -> Floats:
     best = np.minimum(finest_scale, 1.0)
     least = _cost(layer, best)
     for k in range(1, _BEYOND * -WEIGHT.low + 1):
-        scale = np.divide(k, largest, out=np.ones_like(largest), where=largest > 0)
-        scale = np.minimum(scale, finest_scale)
+        scale = np.minimum(
+            np.divide(k, largest, out=np.ones_like(largest), where=largest > _LEAST), finest_scale
+        )
         cost = _cost(layer, scale)
         better = cost < least * (1 - _EPSILON) - _EPSILON**2
         best, least = np.where(better, scale, best), np.where(better, cost, least)

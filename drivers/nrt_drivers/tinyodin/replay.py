@@ -48,7 +48,7 @@ class Recording:
 def read(path: Path) -> Recording:
     """Raises NotFound, BadRecording."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}
     except FileNotFoundError as error:
         raise NotFound(str(path), f"no file {path}") from error

@@ -39,6 +39,7 @@ class TinyOdinBoard:
     power:    W that a meter of this board reads, always the same; 0: there is no meter
     seed:     draws what the memories hold at power-up
     dies_after: events after which the chip acknowledges no more; -1 for never
+    misread:  bits that are read wrong over SPI, as with too fast a clock
     serial, chip, definition: what it says of itself, for tests: the chip's name and the hash of its definition
     """
 
@@ -53,6 +54,7 @@ class TinyOdinBoard:
         power: float = 0.0,
         seed: int = 0,
         dies_after: int = -1,
+        misread: int = 0,
         serial: str = "emulated",
         chip: str = SPEC.name,
         definition: int = SPEC.short_hash,
@@ -63,6 +65,7 @@ class TinyOdinBoard:
         self.chip = Chip(seed)
         self._clock, self._fifo, self._power = clock, fifo, power
         self._offset, self._skew = offset, skew_ppm
+        self._misread = np.uint32(misread)
         self._says = (serial, chip, definition)
         self._sequencer = Sequencer(self.chip, clock, depth_in=fifo, depth_out=fifo, paced=paced)
         self._sequencer.dies_after = None if dies_after < 0 else dies_after
@@ -128,8 +131,8 @@ class TinyOdinBoard:
     # ------------------------------------------------------------------------------------------- its clock
 
     @property
-    def _time(self) -> int:
-        """Device µs."""
+    def time(self) -> int:
+        """µs of its clock when it was last served."""
         return self._offset + int(self._now * (1 + self._skew * 1e-6)) // 1000
 
     def _host(self, time: int) -> int:
@@ -151,7 +154,7 @@ class TinyOdinBoard:
     def _echo(self, body: bytes) -> None:
         if len(body) == _PROBE.size:
             host = _PROBE.integers(body)["host"]
-            self._link.send_loose(ECHO, _ECHO.pack(host=host, received=self._time, sent=self._time))
+            self._link.send_loose(ECHO, _ECHO.pack(host=host, received=self.time, sent=self.time))
 
     def _message(self, body: bytes) -> None:
         try:
@@ -168,11 +171,11 @@ class TinyOdinBoard:
         """Does what can be done now: requests in order, events when it is their time, spikes onto the link."""
         moved = True
         while moved:
-            moved = self._sequencer.advance(self._time)
+            moved = self._sequencer.advance(self.time)
             if self._sequencer.stalled:
                 self._stall()
-            moved |= self._next_request()
             moved |= self._collect()
+            moved |= self._next_request()
         self._measure()
         self._link.credit = self._sequencer.credit % words.INDICES
         if self._link.is_open and self._sequencer.credit - self._told >= self._fifo // 4:
@@ -180,7 +183,7 @@ class TinyOdinBoard:
             self._told = self._sequencer.credit
 
     def _next_request(self) -> bool:
-        """Takes one message, if its turn has come: all but events wait until the events before them are executed."""
+        """Takes one message, if its turn has come: all but events wait for the events before them and their spikes."""
         if not self._requests or (self._requests[0].type != words.EVENTS and not self._sequencer.idle):
             return False
         self._handle(self._requests.popleft())
@@ -190,7 +193,7 @@ class TinyOdinBoard:
         """Puts spikes into messages, as many as the link has room for."""
         moved = False
         while self._link.is_open and self._link.waiting < WAITING:
-            batch = self._sequencer.take(events.per_message(self._link.longest), self._time)
+            batch = self._sequencer.take(events.per_message(self._link.longest), self.time)
             if batch is None:
                 break
             told = Batch(batch.time, self._index, batch.words)
@@ -273,7 +276,7 @@ class TinyOdinBoard:
         if wide or int(data.max(initial=0)) >> bus.integer("data_bits"):
             raise ConfigError("wider than the chip's SPI words")
         self._counts["transfers"] += len(addresses)
-        return self.chip.spi(addresses, data)
+        return self.chip.spi(addresses, data) ^ self._misread
 
     def _configure(self, message: Message) -> tuple[int, bytes]:
         stream = Stream.unpack(message.body)
@@ -312,12 +315,12 @@ class TinyOdinBoard:
         if not self._power:
             raise ConfigError("this board has no power meter")
         self._period = messages.POWER.integers(message.body)["period"]
-        self._sampled = self._time
+        self._sampled = self.time
         return 0, b""
 
     def _measure(self) -> None:
         """Samples of every period that has ended, in one message; of too many the oldest are lost, as indices tell."""
-        while self._period and self._time >= self._sampled + self._period:
+        while self._period and self.time >= self._sampled + self._period:
             self._sampled += self._period
             self._samples.append(Sample(self._sampled, self._sample, 0, round(self._power * 1e9)))
             self._sample += 1

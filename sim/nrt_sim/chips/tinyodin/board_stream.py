@@ -70,8 +70,8 @@ class Sequencer:
 
     @property
     def idle(self) -> bool:
-        """Whether every word was executed."""
-        return not self._waiting
+        """Whether every word was executed, and what it caused was taken."""
+        return not self._waiting and not len(self._out)
 
     def put(self, batch: Batch) -> None:
         """Takes the words of one message."""
