@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nrt.clock import now
 from nrt.device import Counters, Energy
@@ -52,11 +53,13 @@ class SpeckRun:
         if self._feed is None:
             self._feed = self._begin(packet.start)
         await self.flight.room()
-        for batch in self._feed.batches(packet):
+        batch: list[Any] = []
+        for following in self._feed.batches(packet):
             self._board.write(batch)
+            batch = following
             await asyncio.sleep(0)  # a large packet is many slices; others may run in between
         self._end = packet.end
-        self._mark(packet.start, packet.end)
+        self._mark(batch, packet.start, packet.end)
 
     def finish(self) -> None:
         """One more marker, for the spikes that the last events cause; raises DeviceLost."""
@@ -66,7 +69,7 @@ class SpeckRun:
         if self._feed is None:
             self.flight.end()
         else:
-            self._mark(self._end, self._end + self._settings.settle)
+            self._mark([], self._end, self._end + self._settings.settle)
 
     def arrived(self, arrival: Arrival) -> None:
         """Takes what the reader brought. Raises DeviceTimeout where a marker is overdue or far behind."""
@@ -94,13 +97,13 @@ class SpeckRun:
         given = Input(deployed.network, lowered.input, entries, self._settings.dvs)
         return Feed(given, board.events, self._offset)
 
-    def _mark(self, start: int, end: int) -> None:
-        """A marker that comes back when everything before stream time `end` has."""
+    def _mark(self, batch: list[Any], start: int, end: int) -> None:
+        """The last events of a packet, and a marker that comes back when everything before stream time `end` has."""
         due = end - self._offset
         self._number += 1
         deadline = max(now(), self._began + due * 1_000) + self._settings.timeout * 1_000
         self.flight.launch(Sent(self._number, start, end, deadline, last=self._finished))
-        self._board.write(self._marker.make(self._board.events, self._number, due))
+        self._board.write([*batch, *self._marker.make(self._board.events, self._number, due)])
 
     def energy(self, kind: power.Kind) -> Energy | None:
         """So far, gross, from the board's power monitor; raises DeviceLost."""
