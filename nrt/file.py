@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from nrt.worker import Reader
 
 EDGE: Final = 1 << 20
 """A recording's fingerprint is the SHA-256 of its size, first and last MiB: a large file is not read twice."""
+
 
 class FileSource(Source):
     """`file:PATH`: a recording of any format, found by its content.
@@ -44,6 +46,7 @@ class FileSource(Source):
             raise ConfigError("file: packet must be at least 1us")
         self._order = Order(int(gap) if gap is not None else GAP)
         self.scheduled = speed > 0
+        self._filter: Callable[[Records], Records] | None = None
         self._recording: formats.Recording | None = None
         self._reader: Reader[Packet] | None = None
 
@@ -59,6 +62,10 @@ class FileSource(Source):
             self._recording.close()
             self._recording = None
 
+    def attach(self, filter: Callable[[Records], Records]) -> bool:
+        self._filter = filter
+        return True
+
     async def packets(self) -> AsyncIterator[Packet]:
         self._reader = Reader(self._produce, depth=8, name=f"nrt.file {self._path.name}")
         async for packet in self._reader.items():
@@ -66,11 +73,11 @@ class FileSource(Source):
 
     def _produce(self, stop: threading.Event) -> Iterator[Packet]:
         if not self._speed:
-            yield from self._cut()
+            yield from self._filtered()
             return
         # time runs from the first packet on: the decoder may have to be compiled before it
         begin, first = 0, None
-        for packet in self._cut():
+        for packet in self._filtered():
             if first is None:
                 begin, first = now(), packet.start
             due = begin + round((packet.end - first) * 1_000 / self._speed)
@@ -78,6 +85,15 @@ class FileSource(Source):
             if wait > 0 and stop.wait(wait / 1e9):
                 return
             yield Packet(packet.data, packet.start, packet.end, due, packet.lost, packet.origin)
+
+    def _filtered(self) -> Iterator[Packet]:
+        """The packets with the events that stay."""
+        for packet in self._cut():
+            yield (
+                packet
+                if self._filter is None
+                else dataclasses.replace(packet, data=self._filter(packet.data))
+            )
 
     def _cut(self) -> Iterator[Packet]:
         """The recording in packets of `span` µs; a damaged one yields all before the damage, then raises."""

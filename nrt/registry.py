@@ -14,7 +14,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, unquote
@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, unquote
 from nrt.clock import microseconds
 from nrt.device import Device
 from nrt.errors import ConfigError, MissingDependency, NotFound
+from nrt.filters import Chain, Filtered
 from nrt.source import Source
 
 _URI = re.compile(r"(?P<scheme>[a-z][a-z0-9]+)(?:\+(?P<wire>[a-z0-9]+))?:(?P<rest>.*)", re.DOTALL)
@@ -149,11 +150,21 @@ def device(text: str) -> Device:
 
 
 def source(text: str | Path) -> Source:
-    """The source that a URI or a path names, not yet open. Raises NotFound, ConfigError, MissingDependency."""
+    """The source that a URI or a path names, not yet open. Raises NotFound, ConfigError, MissingDependency.
+
+    Every source has the option `filter`, a chain of filters (`nrt.filters`).
+    """
     uri = _source_uri(text)
-    made: Source = _make(uri, "sources")
-    made.uri = str(uri)
-    return made
+    options = dict(uri.options)
+    chain = options.pop("filter", None)
+    bare = replace(uri, options=options)
+    made: Source = _make(bare, "sources")
+    made.uri = str(bare)
+    if chain is None:
+        return made
+    filtered = Filtered(made, Chain(chain))
+    filtered.uri = str(uri)
+    return filtered
 
 
 def _source_uri(text: str | Path) -> Uri:

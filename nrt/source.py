@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 
-from nrt.packet import Packet
+from nrt.packet import Packet, Records
 
 
 class Source(ABC):
@@ -30,6 +30,13 @@ class Source(ABC):
     @abstractmethod
     def packets(self) -> AsyncIterator[Packet]:
         """The packets, in time order, each starting where the one before ended."""
+
+    def attach(self, filter: Callable[[Records], Records]) -> bool:
+        """Has every packet's events go through `filter`, in place, where packets are made; False where it cannot.
+
+        A source that can does that in its own thread (`nrt.filters`); for any other, nrt filters copies.
+        """
+        return False
 
     def counters(self) -> Mapping[str, int]:
         """What the source repaired or lost, by name (such as "late", "resets"); only what is not zero."""

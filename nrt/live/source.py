@@ -49,7 +49,7 @@ class LiveSource(Source):
         if self._limit < 1:
             raise ConfigError(f"{uri}: queue must be at least 1us")
         self._strict = strict
-        self.filter: Callable[[Records], Records] | None = None
+        self._filter: Callable[[Records], Records] | None = None
         self._intake: Intake | None = None
         self._outlet: Outlet | None = None
 
@@ -69,7 +69,7 @@ class LiveSource(Source):
         """The packets from now on. Raises DeviceLost, Overrun, StreamError."""
         outlet = self._outlet = Outlet(self._limit, strict=self._strict, origin=self.uri)
         self._intake = Intake(
-            outlet.put, cut=self._cut, origin=self.uri, decoder=self._decoder(), filter=self.filter
+            outlet.put, cut=self._cut, origin=self.uri, decoder=self._decoder(), filter=self._filter
         )
         try:
             await self._start(self._intake, outlet.end)
@@ -77,6 +77,10 @@ class LiveSource(Source):
                 yield packet
         finally:
             await self._stop()
+
+    def attach(self, filter: Callable[[Records], Records]) -> bool:
+        self._filter = filter
+        return True
 
     @property
     def clock(self) -> Arrival | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import numpy as np
 
 from nrt.clock import now
 from nrt.errors import ConfigError
-from nrt.packet import EVENT, Packet, words
+from nrt.packet import EVENT, Packet, Records, words
 from nrt.registry import Uri
 from nrt.source import Source
 from nrt.worker import Reader
@@ -59,10 +59,15 @@ class SensorSource(Source):
         self._speed = speed
         self._name = name
         self._reader: Reader[Packet] | None = None
+        self._filter: Callable[[Records], Records] | None = None
 
     def truth(self, t: int) -> list[Truth]:
         """What is in view at t, µs of the stream's clock."""
         return self.scene.truth(t)
+
+    def attach(self, filter: Callable[[Records], Records]) -> bool:
+        self._filter = filter
+        return True
 
     async def packets(self) -> AsyncIterator[Packet]:
         self._reader = Reader(self._produce, depth=8, name="nrt.synth")
@@ -97,6 +102,8 @@ class SensorSource(Source):
                     return
             self.scene.frame(end, light)
             events = words(self.sensor.step(light, end)).copy().reshape(-1).view(EVENT)
+            if self._filter is not None:
+                events = self._filter(events)
             lost = self.sensor.counters.get("dropped", 0) - dropped
             dropped += lost
             yield Packet(events, start, end, due or now(), lost, self._name)
