@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from nrt.device import Energy
 from nrt.errors import ConfigError, DeviceError, DeviceLost, MissingDependency, NotFound
+from nrt.network import Network
+from nrt.packet import EVENT
 from nrt.registry import Uri
+from nrt_sim.engine import Engine
 from nrt_sim.gpu.device import GpuDevice
 from nrt_sim.gpu.energy import Meter, idle_watts
 from nrt_sim.gpu.nvml import Nvml
 from nrt_sim.gpu.ops import MakeOps
 from nrt_sim.gpu.simulation import Projections, Simulation
 from nrt_sim.gpu.survey import cupy_cuda, obstacle, survey, torch_cuda
+
+PLAYS: Final = 6
+"""Chunks after which both slabs have launched a pass kernel by kernel, captured it, and replayed it."""
+TOGETHER: Final = 8
+"""Steps of the longer graph, as in `nrt_sim.gpu.cuda_ops`, which imports torch."""
 
 if TYPE_CHECKING:
     import torch
@@ -95,6 +105,15 @@ class CudaDevice(GpuDevice):
         )
         counted = costs(simulation.layout.network, activity)
         return float(len(counted) * steps), sum(cost.moved for cost in counted) * each
+
+    def _ready(self, network: Network, watched: tuple[str, ...]) -> Engine:
+        """With the passes of both slabs, for one step and for several, captured before the first packet."""
+        engine = super()._ready(network, watched)
+        for steps in (1, TOGETHER):
+            for _ in range(PLAYS):
+                engine.run(np.empty(0, EVENT), 0, steps)
+        engine.reset()
+        return engine
 
     def _torch_device(self) -> torch.device:
         import torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -66,13 +67,13 @@ class GpuDevice(ClockedDevice):
         """What is launched while `work` runs the simulation, and the bytes that it moves; nan where nobody counts."""
         return math.nan, math.nan
 
+    @abstractmethod
     def _make(self) -> MakeOps:
         """Makes Ops for this device; one per deployed network, whose weights they share."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _free(self) -> int:
         """Bytes of memory that the device has left."""
-        raise NotImplementedError
 
     def _build(self, network: Network, watched: tuple[str, ...]) -> Engine:
         memory.check(network, 1, self._span, self._dtype.itemsize, self._free())
@@ -88,7 +89,7 @@ class GpuDevice(ClockedDevice):
         ]
         needs = sum(memory.needs(engine.network, 1, self._span, self._dtype.itemsize).values())
         only = [route.name for route in layout.routes if route.table is None]
-        notes = [f"at most {needs / 2**20:.1f} MiB of memory", *self._notes()]
+        notes = [f"about {needs / 2**20:.1f} MiB of memory", *self._notes()]
         if only:
             notes.append(f"computed on whole planes in every step: {', '.join(only)}")
         return Placement(self.uri, engine.network.name, tuple(rows), (*engine.network.notes, *notes))
@@ -96,12 +97,17 @@ class GpuDevice(ClockedDevice):
     def _notes(self) -> tuple[str, ...]:
         return ()
 
+    async def close(self) -> None:
+        await super().close()
+        if isinstance(self._engine, GpuEngine):
+            self._engine.close()
+
     async def side_by_side(self, count: int) -> list[Device]:
         engine = self._deployed()
         if not isinstance(engine, GpuEngine):
             raise ConfigError(f"{self.uri}: runs side by side already")
         memory.check(engine.network, count, self._span, self._dtype.itemsize, self._free())
-        together = Together(engine.side_by_side(count))
+        together = Together(engine.side_by_side(count), self.uri)
         return [SideDevice(self._uri, Side(together, k), self.uri) for k in range(count)]
 
 
@@ -124,7 +130,7 @@ class SideDevice(ClockedDevice):
         raise ConfigError(f"{self.uri}: recordings side by side do not multiply; ask for more of them")
 
     async def _halt(self) -> None:
-        self._side.leave()  # or its thread would wait for the others
+        self._side.reset()  # or its thread would wait for the others
         await super()._halt()
 
 

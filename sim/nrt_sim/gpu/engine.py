@@ -40,6 +40,10 @@ class GpuEngine(Engine):
         with translated(self._uri):
             return Simulation(self.layout, self._make, batch, self._span, self._projections)
 
+    def close(self) -> None:
+        """Gives the device's memory back; what was counted can still be read."""
+        self.simulation.close()
+
     def reset(self) -> None:
         with translated(self._uri):
             self.simulation.reset()

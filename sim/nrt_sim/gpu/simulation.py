@@ -90,19 +90,23 @@ class Simulation:
         self._steps[list(range(self.batch) if active is None else active)] += steps
         return [_joined(self.layout, [part[b] for part in parts]) for b in range(self.batch)]
 
-    def counters(self, recording: int = 0) -> Counters:
-        """What was counted since that recording's reset."""
+    def counters(self, recording: int | None = 0) -> Counters:
+        """What was counted since that recording's reset; nothing of None."""
         layout, tally = self.layout, self._tally
+
+        def number(counts: NDArray[np.int64]) -> int:
+            return 0 if recording is None else int(counts[recording])
+
         synops: dict[str, int] = {}
         for route in layout.routes:
-            synops[route.name] = synops.get(route.name, 0) + int(tally.synops[route.index, recording])
-        events, outside, cropped = (int(tally.encoded[k, recording]) for k in range(3))
+            synops[route.name] = synops.get(route.name, 0) + number(tally.synops[route.index])
         spikes = {
-            layer.name: int(tally.spikes[layer.index, recording])
+            layer.name: number(tally.spikes[layer.index])
             for layer in layout.layers
             if layer.neuron is not None and layer.neuron.fires
         }
-        return Counters(int(self._steps[recording]), events, outside, cropped, spikes, synops)
+        events, outside, cropped = map(number, tally.encoded)
+        return Counters(number(self._steps), events, outside, cropped, spikes, synops)
 
     @property
     def tally(self) -> Tally:

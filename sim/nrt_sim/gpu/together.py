@@ -1,8 +1,8 @@
 """Recordings side by side in one simulation: each is an Engine of its own, and all advance in step.
 
 A recording's thread hands in what it wants computed and waits. When every recording that runs has done so, the thread
-that came last computes as many steps as all have, for all of them at once. A recording that begins later, or ends,
-does not hold the others: it runs from its first call after a reset until the next reset.
+that came last computes as many steps as all have, for all of them at once. A recording runs from its first call after
+a reset until the next reset: one that begins later, or ends, does not hold the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nrt.device import Counters
 from nrt.errors import Unsupported
 from nrt.packet import Records, join
 from nrt_sim.engine import Engine
+from nrt_sim.gpu.failures import translated
 from nrt_sim.gpu.simulation import Simulation, nothing
 
 
@@ -40,11 +41,13 @@ class _Wish:
 
 
 class Together:
-    """One simulation and the recordings that run in it."""
+    """One simulation and the recordings that run in it; `uri` names the device in errors."""
 
-    def __init__(self, simulation: Simulation) -> None:
+    def __init__(self, simulation: Simulation, uri: str) -> None:
         self.simulation = simulation
+        self._uri = uri
         self._changed = threading.Condition()
+        self._computing = False
         self._running: set[int] = set()
         self._wishes: dict[int, _Wish] = {}
 
@@ -52,12 +55,10 @@ class Together:
         """Waits until the steps are computed; fewer, where the recording left meanwhile. Raises what went wrong."""
         wish = _Wish(inputs, start, steps)
         with self._changed:
-            if recording not in self._running:
-                self.simulation.reset([recording])
-                self._running.add(recording)
+            self._begin(recording)
             self._wishes[recording] = wish
             while self._wishes.get(recording) is wish:
-                if self._running <= self._wishes.keys():
+                if not self._computing and self._running <= self._wishes.keys():
                     self._advance()
                 else:
                     self._changed.wait()
@@ -66,41 +67,58 @@ class Together:
         return wish.parts
 
     def leave(self, recording: int) -> None:
-        """The recording runs no more; the others go on without it."""
+        """The recording runs no more; the others go on without it. Never waits for what is being computed."""
         with self._changed:
             self._running.discard(recording)
             self._wishes.pop(recording, None)
             self._changed.notify_all()
 
-    def rewind(self, recording: int) -> None:
-        """The recording's state and counts as at the start."""
-        self.leave(recording)
-        with self._changed:
-            self.simulation.reset([recording])
-
     def counters(self, recording: int) -> Counters:
-        return self.simulation.counters(recording)
+        """Of a recording that runs; nothing is counted for one that does not."""
+        return self.simulation.counters(recording if recording in self._running else None)
+
+    def _begin(self, recording: int) -> None:
+        """At the first steps after it left: from the start."""
+        while self._computing:
+            self._changed.wait()
+        if recording not in self._running:
+            with translated(self._uri):
+                self.simulation.reset([recording])
+            self._running.add(recording)
 
     def _advance(self) -> None:
-        """Computes as many steps as every wish has left."""
-        simulation, wishes = self.simulation, self._wishes
-        dt = simulation.layout.network.semantics.dt
+        """Computes as many steps as every wish has left, without holding the lock."""
+        wishes = dict(self._wishes)
         steps = min(wish.steps - wish.done for wish in wishes.values())
+        self._computing = True
+        self._changed.release()
+        error: BaseException | None = None
+        made: dict[int, dict[str, Records]] = {}
+        try:
+            made = self._compute(wishes, steps)
+        except BaseException as caught:
+            error = caught
+        self._changed.acquire()
+        self._computing = False
+        for recording, wish in wishes.items():
+            if error is not None:
+                wish.error = error
+            else:
+                wish.done += steps
+                wish.parts.append(made[recording])
+            if self._wishes.get(recording) is wish and (error is not None or wish.done == wish.steps):
+                del self._wishes[recording]
+        self._changed.notify_all()
+
+    def _compute(self, wishes: Mapping[int, _Wish], steps: int) -> dict[int, dict[str, Records]]:
+        simulation = self.simulation
+        dt = simulation.layout.network.semantics.dt
         inputs, starts = [nothing()] * simulation.batch, [0] * simulation.batch
         for recording, wish in wishes.items():
             inputs[recording], starts[recording] = wish.part(steps, dt)
-        try:
+        with translated(self._uri):
             made = simulation.run(inputs, starts, steps, sorted(wishes))
-        except BaseException as error:
-            for wish in wishes.values():
-                wish.error = error
-            wishes.clear()
-        else:
-            for recording, wish in wishes.items():
-                wish.done += steps
-                wish.parts.append(made[recording])
-            self._wishes = {k: wish for k, wish in wishes.items() if wish.done < wish.steps}
-        self._changed.notify_all()
+        return {recording: made[recording] for recording in wishes}
 
 
 class Side(Engine):
@@ -113,10 +131,7 @@ class Side(Engine):
         self.watched = tuple(watch.name for watch in layout.watches)
 
     def reset(self) -> None:
-        self._together.rewind(self._recording)
-
-    def leave(self) -> None:
-        """Ends a call under way in another thread, and lets the others go on."""
+        """Ends a call under way in another thread and lets the others go on; the next call starts anew."""
         self._together.leave(self._recording)
 
     def run(self, inputs: Records, start: int, steps: int) -> Mapping[str, Records]:

@@ -200,6 +200,23 @@ async def test_a_run_that_runs_out_of_memory_ends_with_its_report(monkeypatch: p
         assert (await session.run(recording(1, 60, 1))).counters.steps == 60
 
 
+async def test_a_batch_that_runs_out_of_memory_says_so_in_every_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with asyncio.timeout(TIMEOUT_S), nrt.open("torch:cpu") as session:
+        await session.deploy(NETWORK)
+
+        def exhausted(*arguments: Any, **options: Any) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+        monkeypatch.setattr(torch, "searchsorted", exhausted)
+        made = await session.run_all(several((20, 20)), batch=2)
+        monkeypatch.undo()
+        assert all("DeviceError: torch:cpu: out of memory" in report.error for report in made)
+        again = await session.run_all(several((20, 20)), batch=2)
+    assert [report.counters.steps for report in again] == [20, 20]
+
+
 @pytest.mark.parametrize("name", ["AcceleratorError", "CUDARuntimeError", "CUDADriverError"])
 def test_a_gpu_that_goes_away_is_lost(name: str) -> None:
     """The names are those of torch (2.8 and later) and CuPy."""
