@@ -188,15 +188,20 @@ async def test_pulling_the_plug_while_writing_ends_a_read_under_way() -> None:
 
 
 async def test_what_is_held_back_stays_in_order_and_survives_a_cancelled_read() -> None:
-    line = FaultyWire(MemoryWire(Echo()), Faults(piece=1, delay=0.3, hold=0.003, seed=2), CLEAN)
+    line = FaultyWire(MemoryWire(Echo()), Faults(piece=1, delay=0.3, hold=0.02, seed=2), CLEAN)
     await line.open()
     await line.write(bytes(range(60)))
     got, cancelled = bytearray(), 0
     while len(got) < 60:
+        reading = asyncio.create_task(line.read())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        reading.cancel()
         try:
-            got += (await asyncio.wait_for(line.read(), 0.001)).data
-        except TimeoutError:
+            got += (await soon(reading)).data
+        except asyncio.CancelledError:
             cancelled += 1
+            await asyncio.sleep(0.002)
     await line.close()
     assert bytes(got) == bytes(range(60))
     assert cancelled > 0
