@@ -41,11 +41,14 @@ class Board:
     """A development kit that this process holds. Every method raises DeviceLost once the board is gone."""
 
     def __init__(self, uri: str, vendor: seam.Vendor, place: str) -> None:
-        """Opens the board whose serial number is `place`, or the only one. Raises NotFound, DeviceBusy, DeviceLost."""
+        """Opens the board with that serial number or USB bus:address; "": any.
+
+        Raises NotFound, DeviceBusy, DeviceLost.
+        """
         self._uri, self.vendor = uri, vendor
         self.events = vendor.speck2f.event
         info = self._find(place)
-        self.identity = f"{info.device_type_name} {info.serial_number}".strip()
+        self.identity = _described(info)
         self._kit = self._call("open", lambda: vendor.device.open_device(info))
         model = self._call("open", self._kit.get_model)
         self._model = model
@@ -56,20 +59,17 @@ class Board:
     def _find(self, place: str) -> seam.DeviceInfo:
         names = spec().transport["vendor"].texts("devices")
         there = self._call("look for boards", self.vendor.device.get_all_devices)
-        boards = [d for d in there if d.device_type_name in names and place in ("", d.serial_number)]
+        boards = [d for d in there if d.device_type_name in names and place in ("", d.serial_number, _usb(d))]
         if not boards:
-            others = [f"{d.device_type_name} {d.serial_number}".strip() for d in there]
+            others = [_described(d) for d in there]
             what = f"Speck2f board {place}".strip()
-            raise NotFound(
-                place or "speck2f",
-                f"{self._uri}: no {what} is plugged in; there is {', '.join(others) or 'none'}",
-                others,
-            )
+            known = ", ".join(others) or "none"
+            raise NotFound(what, f"{self._uri}: no {what} is plugged in; there is {known}", others)
         free = self._call("look for boards", self.vendor.device.get_unopened_devices)
         for info in boards:
             if any(_same(info, other) for other in free):
                 return info
-        raise DeviceBusy(self._uri, f"{boards[0].device_type_name} is held by another process or session")
+        raise DeviceBusy(self._uri, f"{_described(boards[0])} is held by another process or session")
 
     def _call(self, what: str, function: Callable[[], T]) -> T:
         """A vendor call. Whatever it raises means that the board is gone: the vendor has no finer errors."""
@@ -164,6 +164,15 @@ class Board:
             self._uri,
             f"{what} did not come back within {seconds:g} s: {_OVERLOAD}; reopen the board",
         )
+
+
+def _usb(info: seam.DeviceInfo) -> str:
+    """Where it is plugged in; boards without a serial number have nothing else."""
+    return f"{info.usb_bus_number}:{info.usb_device_address}"
+
+
+def _described(info: seam.DeviceInfo) -> str:
+    return " ".join(filter(None, [info.device_type_name, info.serial_number, f"at USB {_usb(info)}"]))
 
 
 def _same(one: seam.DeviceInfo, other: seam.DeviceInfo) -> bool:

@@ -174,7 +174,7 @@ class SpeckDevice(Device):
         with self._failing():
             board.configure(configure(board.vendor, plan.lowered, plan.core_of, options))
         await self._zero(board, deployed)
-        return self._printed(deployed)
+        return self._printed(deployed, [f"on {board.identity}"])
 
     def _planned(self, network: Network, taps: Sequence[str], membranes: Sequence[str]) -> Deployed:
         """Raises DeployError and ConfigError, all of them without hardware."""
@@ -196,8 +196,11 @@ class SpeckDevice(Device):
                 raise Unsupported(name, "is the input; only layers on cores can be watched or decimated")
         return Deployed(network, plan, {n: Watched(plan.layer(n), plan.core_of[n]) for n in names})
 
-    def _printed(self, deployed: Deployed) -> Placement:
-        notes = ["events are processed one by one, with no time step; see docs/speck.md for what differs"]
+    def _printed(self, deployed: Deployed, notes: Sequence[str] = ()) -> Placement:
+        notes = [
+            *notes,
+            "events are processed one by one, with no time step; see docs/speck.md for what differs",
+        ]
         if decimate := self._settings.decimate:
             notes.append("decimated: " + ", ".join(f"{k} passes 1 in {v}" for k, v in decimate.items()))
         if self._settings.balancer:

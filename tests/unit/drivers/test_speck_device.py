@@ -335,6 +335,10 @@ async def test_a_board_in_use_is_busy_and_a_missing_one_is_not_found() -> None:
         await registry.device("speck+emu:?fault=absent").open()
     with pytest.raises(NotFound, match="1234"):
         await registry.device("speck+emu:1234").open()
+    for place in ("emulated", "1:1"):
+        device = registry.device(f"speck+emu:{place}")
+        await device.open()
+        await device.close()
 
 
 async def test_the_vendors_package_is_missed_by_name_only_when_a_board_is_opened() -> None:
