@@ -152,7 +152,7 @@ async def test_what_one_opening_left_behind_is_not_the_next_ones(far: Far) -> No
     line = far.wire()
     await line.open()
     await soon(line.write(b"old"))
-    await asyncio.sleep(0.02)
+    await _arrived(line, 3)
     await line.close()
     await line.open()
     await line.write(b"new")
@@ -272,7 +272,7 @@ async def test_what_was_received_and_not_read_is_counted_at_the_end(far: Far) ->
 async def _arrived(line: Wire, count: int) -> None:
     """Until the reader's thread has so many bytes; a wire without a thread takes them when asked."""
     if not hasattr(line, "board"):
-        await until(lambda: line.counters()["bytes in"] == count)
+        await until(lambda: line.counters().get("bytes in") == count)
 
 
 async def test_a_feed_gets_what_waited_and_all_that_comes_and_hears_of_silence(far: Far) -> None:
