@@ -8,7 +8,7 @@ layout comes from firmware_specs/aer_bridge.toml; docs/aer-bridge.md is written 
 from __future__ import annotations
 
 from nrt.bridge.events import Batch
-from nrt.bridge.host import Bridge, Trip
+from nrt.bridge.host import Bridge
 from nrt.bridge.link import Link, Received
 from nrt.bridge.messages import Identity, Message, Sample, Service, Stream
 
@@ -22,5 +22,4 @@ __all__ = [
     "Sample",
     "Service",
     "Stream",
-    "Trip",
 ]

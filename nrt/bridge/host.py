@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -25,6 +24,7 @@ from nrt.bridge.port import PATIENCE, Port
 from nrt.bridge.words import ANSWER, DATA, PROBE
 from nrt.clock import now
 from nrt.errors import ConfigError, DeviceError, DeviceTimeout, ProtocolError
+from nrt.profile import Probe
 from nrt.wire.base import Wire
 
 T = TypeVar("T")
@@ -32,19 +32,12 @@ T = TypeVar("T")
 _PROBE: Final = words.BRIDGE.record("probe")
 _ECHO: Final = words.BRIDGE.record("echo")
 _TAGS: Final = range(1, 256)
+PROBES: Final = 8
+"""Probes of a burst: the one with the shortest round trip counts."""
+_ECHO_S: Final = 0.1  # an echo that takes longer tells nothing about the clock
 _REQUESTS: Final = 64  # that may be unanswered at a time
 
 _Asked = tuple[int, "asyncio.Future[Message]"]
-
-
-@dataclass(frozen=True, slots=True)
-class Trip:
-    """One probe: host ns when it went, device µs when it came and the answer went, host ns when that came."""
-
-    sent: int
-    received: int
-    answered: int
-    back: int
 
 
 class Bridge:
@@ -64,7 +57,7 @@ class Bridge:
 
     def _begin(self) -> None:
         self._asked: dict[int, asyncio.Future[Message]] = {}
-        self._echoes: dict[int, asyncio.Future[Trip]] = {}
+        self._echoes: dict[int, asyncio.Future[Probe]] = {}
         self._batches: deque[Batch] = deque()
         self._change = asyncio.Event()
         self._starved = False
@@ -224,21 +217,22 @@ class Bridge:
         taken, self._samples = self._samples, []
         return taken
 
-    async def probe(self) -> Trip:
-        """One round trip, to compare the clocks. Raises DeviceTimeout after ten that were lost."""
-        for _ in range(10):
+    async def probes(self, count: int = PROBES) -> list[Probe]:
+        """One burst of questions for the board's time, one after the other; those that the line lost are left out."""
+        answered: list[Probe] = []
+        for _ in range(count):
             sent = now()
-            echo: asyncio.Future[Trip] = asyncio.get_running_loop().create_future()
+            echo: asyncio.Future[Probe] = asyncio.get_running_loop().create_future()
             self._echoes[sent] = echo
             try:
                 self._port.send_loose(PROBE, _PROBE.pack(host=sent))
-                async with asyncio.timeout(0.3):
-                    return await echo
+                async with asyncio.timeout(_ECHO_S):
+                    answered.append(await echo)
             except TimeoutError:
                 continue
             finally:
-                self._echoes.pop(sent, None)
-        raise DeviceTimeout(self.name, "ten probes of its clock had no answer")
+                del self._echoes[sent]
+        return answered
 
     def counters(self) -> Mapping[str, int]:
         """What went over the line, by name; only what is not zero."""
@@ -333,7 +327,7 @@ class Bridge:
         echo = _ECHO.integers(body)
         waiting = self._echoes.get(echo["host"])
         if waiting is not None and not waiting.done():
-            waiting.set_result(Trip(echo["host"], echo["received"], echo["sent"], stamp))
+            waiting.set_result(Probe(echo["host"], (echo["received"] + echo["sent"]) // 2, stamp))
 
     def _failed(self, error: DeviceError) -> None:
         """The line is gone: tells whoever waits."""

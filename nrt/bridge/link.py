@@ -2,9 +2,10 @@
 
 Data frames carry a sequence number each way and are delivered once and in order (go-back-n): the receiver takes
 only the frame that it expects, answers everything with the number that it expects next, and says `reject` once
-when it sees a gap or damage, and once more when frames sent again leave the same gap. The sender keeps what is not acknowledged, at most a window of it, and sends it all
-again when it is rejected or when the retry time has passed. So a request that arrives twice is executed once, and
-what was sent is delivered, or `unacknowledged` when the link ends.
+when it sees a gap or damage, and once more when frames sent again leave the same gap. The sender keeps what is not
+acknowledged, at most a window of it, and sends it all again when it is rejected or when the retry time has passed.
+So a request that arrives twice is executed once, and what was sent is delivered, or `unacknowledged` when the link
+ends.
 
 The host opens a link under a session number of its choice; frames of other sessions are not looked at. A board
 that was restarted knows no session and says `closed`. Probes and echoes have no sequence number: they measure

@@ -39,9 +39,8 @@ SOURCES: Final = 16
 NEURONS: Final = 4
 EVENTS: Final = 2000
 EVERY: Final = 25  # events between two marks
-PATIENCE: Final = (
-    400_000_000  # ns without progress at which a board counts as gone: short, so that stalls are cheap
-)
+PATIENCE: Final = 1_000_000_000
+"""ns without progress at which a board counts as gone: shorter than a driver's, so that stalls cost less time."""
 HANG: Final = 60.0  # s
 
 Draw = Callable[[random.Random], Faults]
@@ -55,9 +54,9 @@ KINDS: Final[Mapping[str, Draw]] = {
         delay=r.uniform(0.05, 0.3), hold=r.uniform(0.001, 0.03), seed=r.getrandbits(30)
     ),
     "all of it": lambda r: Faults(
-        lose=2e-3,
-        corrupt=2e-3,
-        repeat=2e-3,
+        lose=2e-4,
+        corrupt=2e-4,
+        repeat=2e-4,
         delay=0.02,
         hold=0.002,
         piece=r.choice([0, 1, 7]),

@@ -22,6 +22,7 @@ from nrt.device import Counters, Device, Energy, Placement
 from nrt.errors import ConfigError, DeviceError, ProtocolError, Unsupported
 from nrt.network import Network
 from nrt.packet import EVENT, SPIKE, Packet, Records, events_from_array
+from nrt.profile import ClockMap, Sync
 from nrt.registry import Uri
 from nrt.steps import Span, Steps
 from nrt.wire import wire
@@ -56,6 +57,7 @@ class TinyOdinDevice(Device):
         self._used = False  # the chip's membranes are no longer those of the deployment
         self._run: _Run | None = None
         self._watched: tuple[str, ...] = ()
+        self._sync = Sync()
         self._before: Mapping[str, int] = {}  # what the board had counted when the run began
 
     @property
@@ -67,9 +69,17 @@ class TinyOdinDevice(Device):
         """The board itself, for what only it can do."""
         return self._bridge
 
+    @property
+    def clock(self) -> ClockMap | None:
+        """The board's clock against the host's, from bursts of probes at each deployment and reset."""
+        return self._sync.map
+
+    async def _follow_clock(self) -> ClockMap | None:
+        return self._sync.add(await self._bridge.probes())
+
     async def open(self) -> None:
         """Opens the line and looks who is there. Raises DeviceError where it is no tinyODIN of this definition."""
-        self._program, self._run = None, None
+        self._program, self._run, self._sync = None, None, Sync()
         identity = await self._bridge.open()
         try:
             _require_tinyodin(self.uri, identity)
@@ -104,7 +114,8 @@ class TinyOdinDevice(Device):
         await self._bridge.drain()
         self._program, self._used = program, False
         self._before = await self._bridge.board_counters()
-        return program.placement(self.uri, (_about(identity),))
+        clock = await self._follow_clock()
+        return program.placement(self.uri, (_about(identity), *([str(clock)] if clock is not None else [])))
 
     async def reset(self) -> None:
         await self._halt()
@@ -114,6 +125,7 @@ class TinyOdinDevice(Device):
             await load.follow(self._bridge, "reset_state", _parameters(program), memories)
             self._used = False
             self._before = await self._bridge.board_counters()
+            await self._follow_clock()
 
     async def send(self, packet: Packet) -> None:
         if packet.data.dtype not in (EVENT, SPIKE):

@@ -216,8 +216,8 @@ async def test_a_board_told_to_drop_says_how_many_and_where() -> None:
 async def test_events_wait_for_their_device_time() -> None:
     async with opened(TinyOdinBoard()) as bridge:
         await program(bridge)
-        trip = await bridge.probe()
-        start = trip.received + 20_000
+        probe = (await bridge.probes())[-1]
+        start = probe.device + 20_000
         stream = np.concatenate(
             [events.pack_events(np.array([1, 2]), np.array([0, 3000])), events.pack_marks(1)]
         )
@@ -232,10 +232,21 @@ async def test_events_wait_for_their_device_time() -> None:
 
 async def test_probes_read_the_boards_clock() -> None:
     async with opened(TinyOdinBoard(offset=5_000_000_000)) as bridge:
-        trip = await bridge.probe()
-    assert trip.sent <= trip.back
-    assert trip.sent // 1000 + 5_000_000_000 - 1 <= trip.received <= trip.answered
-    assert trip.answered <= trip.back // 1000 + 5_000_000_000 + 1
+        probes = await bridge.probes(5)
+    assert 0 < len(probes) <= 5
+    for probe in probes:
+        assert (
+            probe.sent // 1000 + 5_000_000_000 - 1 <= probe.device <= probe.received // 1000 + 5_000_000_001
+        )
+
+
+async def test_probes_that_the_line_loses_are_left_out() -> None:
+    wire = FaultyWire(MemoryWire(TinyOdinBoard(), "test+emu:"), Faults(lose=0.01, seed=4), Faults())
+    bridge = Bridge(wire)
+    async with asyncio.timeout(60):
+        await bridge.open()
+        assert 0 < len(await bridge.probes(20)) < 20
+        await bridge.close()
 
 
 async def test_power_samples_are_numbered_and_stop() -> None:
@@ -283,14 +294,14 @@ async def test_a_port_where_nothing_answers_times_out() -> None:
 
 
 async def test_a_board_that_stops_answering_times_out_wherever_the_host_waits() -> None:
-    wire = FaultyWire(MemoryWire(TinyOdinBoard(), "test+emu:"), Faults(stall=60_000), Faults())
+    wire = FaultyWire(MemoryWire(TinyOdinBoard(), "test+emu:"), Faults(stall=12_000), Faults())
     bridge = Bridge(wire, SOON)
     async with asyncio.timeout(30):
         await bridge.open()
         with pytest.raises(DeviceTimeout, match="stopped answering"):
             while True:
                 await program(bridge)
-        for use in (bridge.board_counters, bridge.receive, bridge.probe):
+        for use in (bridge.board_counters, bridge.receive, bridge.probes):
             with pytest.raises(DeviceTimeout):
                 await use()
         await bridge.close()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import nrt
 from nrt import registry
+from nrt.bridge import Bridge
 from nrt.errors import (
     BadRecording,
     ConfigError,
@@ -35,8 +36,11 @@ from nrt.registry import Uri
 from nrt.session import Session
 from nrt.testing.stimulus import DT, Script, events, small, spaced
 from nrt.wire import board
+from nrt.wire.usb import UsbWire
 from nrt_drivers.tinyodin.device import TinyOdinDevice
+from nrt_drivers.tinyodin.replay import replay
 from nrt_sim.serve import PtyDoor, Server
+from nrt_sim.serve.usb import UsbBoard
 from tests.e2e.conftest import environment
 
 Spikes = list[tuple[int, int, int]]
@@ -95,7 +99,7 @@ def at(*rows: tuple[int, int], end: int) -> Packet:
 # ------------------------------------------------------------------------------------------- against the reference
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(st.integers(0, 2**32), st.integers(0, 3))
 async def test_layers_without_inhibition_are_the_reference_step_by_step(seed: int, leak: int) -> None:
     """One event a step, one spike a layer: then event by event and step by step are the same."""
@@ -193,6 +197,21 @@ async def test_energy_is_that_of_the_boards_meter_and_never_measured_on_an_emula
         assert report.energy.kind == "modelled"
     async with session("tinyodin+emu:", small()) as opened:
         assert (await opened.run(Script(spaced(20)))).energy is None
+
+
+async def test_the_boards_clock_is_followed_and_reported() -> None:
+    device = registry.device("tinyodin+emu:?offset=7000000&skew_ppm=50")
+    assert isinstance(device, TinyOdinDevice)
+    async with asyncio.timeout(60), nrt.open(device) as opened:
+        text = str(await opened.deploy(small()))
+        assert "device clock +" in text
+        for _ in range(3):
+            await play(opened, spaced(20))
+        clock = device.clock
+        assert clock is not None
+        assert clock.bursts >= 4
+        elapsed = clock.host / 1e3 * 50e-6
+        assert abs(clock.offset_us - 7_000_000 - elapsed) <= clock.uncertainty_ns / 1e3 + 2
 
 
 # ------------------------------------------------------------------------------------------- placing without a board
@@ -328,6 +347,15 @@ async def test_recordings_of_the_rtl_come_out_the_same_over_any_wire(data: Path,
     path = data / "tinyodin" / f"rtl_{number:02}.npz"
     assert await replayed(path) == ""
     assert await replayed(path, f"tinyodin+emu:?faults=corrupt:1e-4,lose:1e-4,seed:{number}") == ""
+
+
+async def test_a_recording_comes_out_the_same_over_usb(data: Path) -> None:
+    usb = UsbBoard(board(Uri.parse("tinyodin+emu:")), 0x1209, 0x0001, "A1")
+    bridge = Bridge(UsbWire(Uri.parse("tinyodin+usb:A1"), usb.backend, vendor=0x1209, product=0x0001))
+    async with asyncio.timeout(60):
+        await bridge.open()
+        assert await replay(bridge, data / "tinyodin" / "rtl_02.npz") == ""
+        await bridge.close()
 
 
 @pytest.mark.parametrize(
