@@ -2,6 +2,8 @@
 
 libnvrtc comes with CUDA or with the package nvidia-cuda-nvrtc, and is called through ctypes. What a kernel needs is
 read from the machine code itself (an ELF file): the compiler notes registers and stack in the section `.nv.info`.
+
+`python -m nrt_sim.gpu.compile` compiles everything and prints registers per thread; a stack, which none has, follows.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nrt.errors import MissingDependency, NrtError
-from nrt_sim.gpu.kernels import KERNELS, OPTIONS, text
+from nrt_sim.gpu.kernels import FILES, KERNELS, OPTIONS, text
 
 ARCHITECTURES: Final = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
 """Turing, Ampere (two), Ada, Hopper, Blackwell (two)."""
@@ -158,3 +160,20 @@ def _attributes(info: bytes) -> Iterator[tuple[tuple[int, int], int]]:
             symbol, number = struct.unpack_from("<II", info, at)
             yield (attribute, symbol), number
         at += size
+
+
+def main() -> None:
+    """Prints what every instance needs on every architecture."""
+    print(f"{'registers per thread':24}" + "".join(f"{name:>9}" for name in ARCHITECTURES))
+    for file in FILES:
+        found = [needs(file, architecture) for architecture in ARCHITECTURES]
+        for name in found[0]:
+            cells = (each[name] for each in found)
+            print(
+                f"{name:24}"
+                + "".join(f"{f'{n.registers}+{n.stack}' if n.stack else n.registers:>9}" for n in cells)
+            )
+
+
+if __name__ == "__main__":
+    main()

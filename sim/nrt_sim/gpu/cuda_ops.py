@@ -23,7 +23,7 @@ from nrt_sim.gpu.cuda_layer import Compaction, LayerMemory, touched_tiles
 from nrt_sim.gpu.cuda_pass import Launcher, Machine, Pass, Play
 from nrt_sim.gpu.cuda_slab import Slab, Tallies
 from nrt_sim.gpu.cuda_tables import Addition, Ways
-from nrt_sim.gpu.layout import Layout, Route, RowTable
+from nrt_sim.gpu.layout import Layout, PairTable, Route, RowTable
 from nrt_sim.gpu.ops import Chunk, Fetched, MakeOps, Ops, Program
 
 Capture = Callable[[Play], Play]
@@ -84,8 +84,14 @@ class CudaOps(Ops):
             self._machine.tallies.reset(some)
 
     def sparse_below(self, route: Route) -> float:
-        """Counted, not measured: below this share the sparse way moves fewer bytes (docs/gpu.md)."""
-        return 0.1 if isinstance(route.table, RowTable) else 0.05
+        """Counted, not measured: where both ways cost as much (docs/gpu.md, "Sparse or dense")."""
+        match route.table:
+            case RowTable():
+                return 1 / (self.batch * self.span)
+            case PairTable():
+                return 0.5
+            case _:
+                return 0.1
 
     def load(self, chunk: Chunk) -> None:
         self._turn ^= 1

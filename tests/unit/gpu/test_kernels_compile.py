@@ -17,8 +17,6 @@ REGISTERS = 65536
 """Of a multiprocessor, on every architecture (CUDA C++ Programming Guide, table of compute capabilities)."""
 RESIDENT = 1024
 """Threads of a multiprocessor that its registers must allow at least: half of most, all of Turing."""
-GREEDY = {"parallel<32>"}
-"""Keeps a neuron's 32 inputs in registers: half as many threads."""
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +27,7 @@ def nvrtc() -> None:
         pytest.skip(str(error))
 
 
+@pytest.mark.timeout(600)  # some seconds of a core that nobody else wants
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_kernel_compiles_within_its_budget_of_registers_and_spills_nothing(architecture: str) -> None:
     threads = {k.instance(option): k.threads for k in KERNELS for option in k.options}
@@ -36,8 +35,7 @@ def test_every_kernel_compiles_within_its_budget_of_registers_and_spills_nothing
     assert found.keys() == threads.keys()
     for name, need in found.items():
         assert need.stack == 0, f"{name} spills {need.stack} bytes"
-        limit = REGISTERS // RESIDENT * (2 if name in GREEDY else 1)
-        assert 8 <= need.registers <= limit, f"{name} takes {need.registers} registers"
+        assert 8 <= need.registers <= REGISTERS // RESIDENT, f"{name} takes {need.registers} registers"
         assert need.shared <= 48 * 1024
 
 

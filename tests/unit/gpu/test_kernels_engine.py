@@ -22,7 +22,7 @@ from tests.equal import START, STEPS, assert_same, everything
 from tests.unit.gpu.kernel_shim import built, needs_compiler
 from tests.unit.sim.networks import DT, random_events, random_network, seeds
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.timeout(600)]
 quiet = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 orders = st.integers(0, 6)
 

@@ -11,7 +11,7 @@ from nrt_sim.gpu.kernels import CELLS, ITEMS, STEPS, TAPS, Kernel, kernel, struc
 from nrt_sim.gpu.shim import KernelFault, Shim, kernel_text, sizes
 from tests.unit.gpu.kernel_shim import built, changed, needs_compiler
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.timeout(600)]
 ORDERS = range(6)
 Floats = NDArray[np.float32]
 
