@@ -28,6 +28,7 @@ class Core:
     tick: int | None = None
     fired: int = 0
     dropped: int = 0
+    outside: int = 0
 
     def neurons(self) -> list[tuple[int, int, int]]:
         """(y, x, feature) of every neuron, in order of address."""
@@ -71,7 +72,7 @@ class Oracle:
                     self.cores[k].tick = period
 
     def run(self, inputs: list[tuple[int, int, int, int, int]], end: int) -> None:
-        """Plays (time, core, x, y, feature) and stops at `end`, or when the last input is taken if that is later."""
+        """Plays (time, core, x, y, feature) until `end`, or until the last input is taken if that is later."""
         waiting, taken_at, host_opened = list(inputs), 0, 0
         while True:
             choices: list[tuple[int, int, object]] = []
@@ -91,7 +92,7 @@ class Oracle:
             if not choices:
                 return
             begin, k, sender = min(choices, key=lambda choice: choice[:2])
-            if not waiting and begin > max(end, taken_at):
+            if not waiting and begin >= max(end, taken_at):
                 return
             if k < 0:
                 _, target, x, y, f = waiting.pop(0)
@@ -130,6 +131,7 @@ class Oracle:
             or event[2] >= shape["size"]["y"]
             or event[3] >= shape["feature_count"]
         ):
+            core.outside += 1
             return
         done = 0
         for neuron in core.neurons():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,14 @@ def test_a_fault_that_there_is_not_is_refused_by_name(fault: str) -> None:
         samna(fault=fault)
 
 
+@pytest.mark.parametrize(
+    "options", [{"fifo": 0}, {"fifo": 10**9}, {"synop_ns": 0.0}, {"pace": -1.0}, {"pace": float("nan")}]
+)
+def test_options_beyond_reason_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="the emulated Speck board takes"):
+        samna(**options)
+
+
 # Time
 
 
@@ -134,12 +143,33 @@ def test_output_comes_in_order_of_its_stamps_before_a_later_marker() -> None:
     assert [s[0] for s in out] == sorted(s[0] for s in out)
 
 
-def test_in_real_time_an_event_comes_when_the_wall_clock_is_there() -> None:
+def test_in_real_time_an_event_comes_no_earlier_than_the_wall_clock_says() -> None:
     board = bench(relays(2), pace=1.0)
+    begun = time.monotonic()
     board.kit.get_stop_watch().reset()
-    board.input.write([Spike(2, timestamp=30_000)])
-    assert board.output.get_events() == []
-    assert len(spikes(board.output.get_events_blocking(20_000))) == 1
+    board.input.write([Spike(2, timestamp=50_000), Spike(2, timestamp=50_000)])
+    got: list[Any] = []
+    while len(got) < 2 and time.monotonic() < begun + 60:
+        got += spikes(board.output.get_events_blocking(20_000))
+    assert time.monotonic() >= begun + 0.05
+    assert [s[0] for s in got] == [50_000, 50_000]
+
+
+def test_in_real_time_everything_comes_that_comes_in_virtual_time() -> None:
+    config = relays(8)
+    relay(config, 1, to=8)
+    stream = [Spike(1, timestamp=t) for t in range(0, 20_000, 50)]
+    expected = len(spikes(bench(config).play(*stream, end=30_000)))
+    board = bench(config, pace=10.0)
+    board.kit.get_stop_watch().reset()
+    got: list[Any] = []
+    for begin in range(0, len(stream), 7):
+        board.input.write(stream[begin : begin + 7])
+        got += spikes(board.output.get_events())
+    limit = time.monotonic() + 60
+    while len(got) < expected and time.monotonic() < limit:
+        got += spikes(board.output.get_events_blocking(1000))
+    assert len(got) == expected == 800
 
 
 def test_a_blocked_reader_wakes_for_what_another_thread_writes() -> None:

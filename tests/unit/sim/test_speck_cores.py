@@ -84,7 +84,7 @@ def streams(draw: st.DrawFn, config: SpeckConfiguration) -> Inputs:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data(), st.integers(1, 4), st.sampled_from([0, 7_000_000]))
 def test_every_spike_comes_where_and_when_the_oracle_says(
     data: st.DataObject, fifo: int, period: int
@@ -104,10 +104,11 @@ def test_every_spike_comes_where_and_when_the_oracle_says(
     for k, core in oracle.cores.items():
         membranes = chip.membranes(k)
         assert all(membranes[f, y, x] == core.states.get((y, x, f), 0) for y, x, f in core.neurons())
-        assert (chip.state[k, c.SPIKES], chip.state[k, c.DROPPED]) == (core.fired, core.dropped)
+        counted = tuple(chip.state[k, (c.SPIKES, c.DROPPED, c.OUTSIDE)].tolist())
+        assert counted == (core.fired, core.dropped, core.outside)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data(), st.lists(st.integers(0, 60), max_size=4))
 def test_cutting_the_input_into_pieces_changes_nothing(data: st.DataObject, cuts: list[int]) -> None:
     config = data.draw(configurations())
@@ -190,23 +191,31 @@ def test_cores_that_wait_for_each_other_are_told_as_a_deadlock() -> None:
 
 
 def test_time_without_events_costs_nothing_once_the_leak_has_come_to_rest() -> None:
-    """An hour of ticks at 10 kHz on a full core would be 2.4e12 updates."""
+    """An hour of ticks at 10 kHz on this core would be 6e11 updates."""
     config = SpeckConfiguration()
-    set_core(
-        config,
-        0,
-        np.full((16, 1, 1, 1), 1),
-        (1, 64, 64),
-        high=100,
-        low=-50,
-        biases=[-1] * 16,
-        leak_enable=True,
-    )
+    weights = np.full((4, 1, 1, 1), 1)
+    set_core(config, 0, weights, (1, 64, 64), high=100, low=-50, biases=[-1] * 4, leak_enable=True)
+    set_core(config, 2, weights, (1, 8, 8), high=100, low=-1, biases=[-1] * 4, leak_enable=True)
     chip = Chip()
     chip.configure(config)
     chip.slow_clock(10**8)
     hour = 3600 * 10**12
-    chip.run(queue_of([(hour, 0, 5, 5, 0)], hour + 10**6))
-    assert set(np.unique(chip.membranes(0)).tolist()) <= {-50, -49}
-    assert chip.state[0, c.TICKS] == 36_000_000
-    assert chip.state[0, c.SYNOPS] == 36_000_000 * 65536 + 16
+    chip.run(queue_of([(hour + 1, 0, 5, 5, 0)], hour + 10**8))
+    assert set(np.unique(chip.membranes(0)).tolist()) == {-50, -49}
+    assert chip.state[(0, 2), c.TICKS].tolist() == [36_000_000] * 2
+    assert chip.state[0, c.SYNOPS] == 36_000_000 * 64 * 64 * 4 + 4
+
+
+def test_ticks_that_take_longer_than_their_period_keep_a_core_from_its_events() -> None:
+    """64 Ki neurons at 5 ns take 328 µs; the slow clock ticks every 100 µs."""
+    config = SpeckConfiguration()
+    weights = np.full((16, 1, 1, 1), 1)
+    set_core(config, 0, weights, (1, 64, 64), high=100, low=-1, biases=[-1] * 16, leak_enable=True)
+    chip = Chip()
+    chip.configure(config)
+    chip.slow_clock(10**8)
+    second = 10**12
+    chip.run(queue_of([(second, 0, 5, 5, 0)], 3 * second))
+    assert chip.state[0, c.EVENTS] == 0
+    chip.run(queue_of([], 4 * second))
+    assert chip.state[0, c.EVENTS] == 1

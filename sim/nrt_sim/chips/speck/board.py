@@ -73,6 +73,7 @@ class Board:
         self._pace = pace
         self._begun = time.monotonic()
         self._queue: I64 = np.zeros((0, c.N_EVENT), np.int64)
+        self._fresh: list[I64] = []  # written since the last pull
         self._tail = 0  # time of the last event in the queue, ps
         self._zero = 0  # when the stop watch was reset, ps
         self._stamping = True
@@ -97,14 +98,14 @@ class Board:
         """Queues input rows whose WHEN is a 32-bit stamp, or -1. Raises RuntimeError when unplugged."""
         with self.changed:
             self._alive()
-            while len(self._queue) > QUEUE:
+            while len(self._queue) + sum(map(len, self._fresh)) > QUEUE:
                 self.pull()
                 if len(self._queue) > QUEUE:
                     self.changed.wait(self.due())
             self._seen += len(rows)
             rows = rows[: self._faults.swallow(self._seen, len(rows))]
             if len(rows):
-                self._queue = np.concatenate((self._queue, self._timed(rows)))
+                self._fresh.append(self._timed(rows))
             if self._faults.unplugged(self._seen):
                 self._unplugged = True
             self.changed.notify_all()
@@ -148,13 +149,17 @@ class Board:
         with self.changed:
             self._unplugged = False
             self._queue = self._queue[:0]
+            self._fresh.clear()
             self.chip.configure(SpeckConfiguration())
+            self._meter = PowerMeter()
 
     # What the board does
 
     def pull(self) -> None:
         """Computes what can be computed by now and gives it to the readers. The caller holds `changed`."""
         self._alive()
+        self._queue = np.concatenate((self._queue, *self._fresh)) if self._fresh else self._queue
+        self._fresh.clear()
         wall = self._now() if self._pace else 0
         while True:
             until = self._meter.next if not self._pace else min(self._meter.next, wall)

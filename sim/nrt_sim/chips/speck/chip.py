@@ -113,6 +113,10 @@ class Chip:
         self._held = out[left:]
         return out[:left], int(self._board[c.TAKEN]), how == DEADLOCK
 
+    def warm_up(self) -> None:
+        """Compiles the kernels, or loads them from the cache, so that no first event waits for that."""
+        self.run(np.zeros((0, c.N_EVENT), np.int64), until=-1)
+
     def membranes(self, core: int) -> I16:
         """A copy of the states of a core's neurons, int16 [feature, y, x]."""
         row = self._core[core]

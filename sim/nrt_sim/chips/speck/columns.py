@@ -24,7 +24,7 @@ HOST: Final = 10
     N_STATE,
 ) = range(14)  # fmt: skip
 """FREE: when it can take the next event; UNBLOCKED: when room was last made for what it sends; TICK: its next tick
-of the slow clock; STILL: ticks change nothing until an event; DECIMATED: spikes since the decimator let one pass.
+of the slow clock; STILL: its ticks change nothing until an event; DECIMATED: spikes since the decimator let one pass.
 THINNED: by the decimator; DROPPED: by the congestion balancer; OUTSIDE: at no neuron's input; LATEST: worst wait
 of the host's events for the chip, ps."""
 

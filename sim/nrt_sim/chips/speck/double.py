@@ -9,13 +9,17 @@ event's range TypeError, calls on a board that is closed or gone RuntimeError.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from nrt.errors import ConfigError
 from nrt_sim.chips.speck import configuration, events, figures
 from nrt_sim.chips.speck.board import Board, Tap
 from nrt_sim.chips.speck.chip import Chip
 from nrt_sim.chips.speck.faults import Faults
+
+MOST_PACE: Final = 1e3
+MOST_SYNOP_NS: Final = 1e6
+MOST_FIFO: Final = 4096
 
 
 class samna:
@@ -34,8 +38,11 @@ class samna:
         synop_ns: float = figures.SYNOP_PS / 1000,
         fifo: int = figures.FIFO,
     ) -> None:
-        if pace < 0 or synop_ns <= 0 or fifo < 1:
-            raise ConfigError("the emulated Speck board: pace >= 0, synop_ns > 0 and fifo >= 1, please")
+        if not (0 <= pace <= MOST_PACE and 0 < synop_ns <= MOST_SYNOP_NS and 1 <= fifo <= MOST_FIFO):
+            raise ConfigError(
+                f"the emulated Speck board takes pace 0 to {MOST_PACE:g}, synop_ns above 0 and up to "
+                f"{MOST_SYNOP_NS:g}, and fifo 1 to {MOST_FIFO}"
+            )
         faults = Faults.parse(fault)
         self.board = Board(Chip(max(1, round(synop_ns * 1000)), fifo), faults, pace)
         self.device = Devices(self.board, faults)
@@ -73,14 +80,16 @@ class Devices:
         return [] if self._faults.busy or self._open else self.get_all_devices()
 
     def open_device(self, info: DeviceInfo) -> Kit:
-        """The board; the same object if it is open already, as sinabs' `close_device` relies on.
+        """The board; the same object if it is open already, as sinabs' `close_device` relies on it.
 
+        The first on a machine takes some seconds, in which the emulator's kernels are compiled.
         Raises RuntimeError when it is gone or somebody else holds it.
         """
         if self._faults.absent or self._faults.busy or info is not self._info:
             raise RuntimeError(f"the device {info.device_type_name} cannot be opened")
         if self._open is None:
             self._board.plug()
+            self._board.chip.warm_up()
             self._open = Kit(self._board)
         return self._open
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,6 +50,7 @@ from nrt_sim.chips.speck.columns import (
     SHIFT,
     SPIKE,
     STILL,
+    SYNOP,
     SYNOPS,
     TAKEN,
     TICK,
@@ -71,20 +74,31 @@ DONE, FULL, DEADLOCK = 0, 1, 2
 """How `advance` ended: nothing more to do by then; no room in `out`; every core waits for another."""
 
 
-@inline
-def tick_of(core: I64, state: I64, c: int) -> int:
-    """When core `c` (or the readout block) has its next tick; NEVER while one would change nothing."""
-    return NEVER if not core[c, LEAK] or state[c, STILL] else int(state[c, TICK])
+REST: Final = 64
+"""So many ticks are computed one by one even where they change nothing; only longer rests are skipped."""
 
 
 @bare
-def catch_up(core: I64, state: I64, board: I64, c: int, when: int) -> None:
-    """Passes over the ticks before `when` that changed nothing, counting them."""
-    if core[c, LEAK] and state[c, STILL] and board[PERIOD] > 0 and state[c, TICK] < when:
-        missed = -((state[c, TICK] - when) // board[PERIOD])
-        state[c, TICK] += missed * board[PERIOD]
-        state[c, TICKS] += missed
-        state[c, SYNOPS] += missed * core[c, OUT_X] * core[c, OUT_Y] * core[c, OUT_F]
+def skip_rest(core: I64, state: I64, board: I64, when: int) -> None:
+    """Takes the cores whose ticks change nothing to about REST ticks before `when`, all but the last few at once.
+
+    The ticks are counted, and keep the cores busy: m ticks from `first` on, each taking b, end when the last of
+    them has been served, be they slower than the clock or not.
+    """
+    period = board[PERIOD]
+    for c in range(READOUT + 1):
+        if not (core[c, ENABLED] and core[c, LEAK] and state[c, STILL]) or period == 0:
+            continue
+        first, m = state[c, TICK], (when - state[c, TICK]) // period - REST // 2
+        if first == NEVER or m <= 0:
+            continue
+        neurons = core[c, OUT_X] * core[c, OUT_Y] * core[c, OUT_F]
+        busy = neurons * core[c, SYNOP]
+        if busy:
+            state[c, FREE] = max(max(state[c, FREE], first) + m * busy, first + (m - 1) * period + busy)
+        state[c, TICK] += m * period
+        state[c, TICKS] += m
+        state[c, SYNOPS] += m * neurons
 
 
 @inline
@@ -107,7 +121,7 @@ def pixel(
     board[PIXELS_SEEN] += 1
     if board[INTERNAL] and board[PIXELS_SEEN] % board[INTERNAL] == 0:
         for c in range(READOUT + 1):
-            if core[c, LEAK_INTERNAL] and state[c, TICK] == NEVER:
+            if core[c, LEAK_INTERNAL] and not state[c, STILL] and state[c, TICK] == NEVER:
                 state[c, TICK] = when
     if dvs[DVS_RAW]:
         used = put(out, used, when, PIXEL, DVS_LAYER, x, y, p)
@@ -141,7 +155,6 @@ def access(
     if event[WHAT] == READ:
         value = int(neurons[at]) if at >= 0 else 0
         return int(put(out, used, when, NEURON, c, address, value, 0))
-    catch_up(core, state, board, c, when)
     state[c, STILL] = 0
     while at >= 0:
         neurons[at] = event[Y]
@@ -175,15 +188,16 @@ def advance(
         if used + reserve > len(out):
             return used, FULL
         taken = board[TAKEN]
-        best, who, via = NEVER, -1, -1
+        best, who, via, awake, resting = NEVER, -1, -1, NEVER, NEVER
         if taken < len(queue) and not host_blocked(link, core, board, queue[taken]):
             best = max(queue[taken, WHEN], state[HOST, FREE], state[HOST, UNBLOCKED])
-            who = HOST
+            who, awake = HOST, best
         for c in range(READOUT + 1):
             if not core[c, ENABLED]:
                 continue
-            k, when = first(link, ring, into, c)
-            tick = tick_of(core, state, c)
+            k, head = first(link, ring, into, c)
+            when = head
+            tick = state[c, TICK] if core[c, LEAK] else NEVER
             if tick <= when:
                 k, when = -1, tick
             if when == NEVER or (
@@ -193,9 +207,18 @@ def advance(
             begin = max(when, state[c, FREE], state[c, UNBLOCKED])
             if begin < best:
                 best, who, via = begin, c, k
+            if k < 0 and state[c, STILL]:
+                resting, awake = min(resting, tick), min(awake, head)
+            else:
+                awake = min(awake, begin)
+        if resting < NEVER and board[PERIOD] > 0:
+            target = min(awake, until if taken < len(queue) else min(until, max(horizon, state[HOST, FREE])))
+            if target - resting > REST * board[PERIOD]:
+                skip_rest(core, state, board, target)
+                continue
         if who < 0:
             return used, DEADLOCK if taken < len(queue) or board[WAITING] > 0 else DONE
-        if best > until or (taken == len(queue) and best > max(horizon, state[HOST, FREE])):
+        if best > until or (taken == len(queue) and best >= max(horizon, state[HOST, FREE])):
             return used, DONE
         if who == HOST:
             event = queue[taken]
@@ -221,7 +244,6 @@ def advance(
                 used = leak(core, state, link, board, ring, out, used, neurons, biases, who, best)
             after_tick(core, state, board, who)
         else:
-            catch_up(core, state, board, who, best)
             packed = pop(state, link, board, ring, via, best)
             x, y, f = packed & 0xFFFF, (packed >> 16) & 0xFFFF, packed >> 32
             if who == READOUT:
