@@ -116,8 +116,8 @@ def test_membranes_agree_with_the_cpu_engine_in_every_bit(cell: Neuron) -> None:
 
 def test_a_way_is_chosen_by_how_many_spikes_there_were() -> None:
     network = Network(
-        (Population("in", (1, 64, 64)), Population("out", (16,), neuron())),
-        (Projection("in", "out", (Dense(np.full((16, 4096), 2.0**-8)),)),),
+        (Population("in", (1, 64, 64)), Population("out", (256,), neuron())),
+        (Projection("in", "out", (Dense(np.full((256, 4096), 2.0**-8)),)),),
         ("in",),
         ("out",),
         Semantics(dt=DT),
