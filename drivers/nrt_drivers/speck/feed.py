@@ -38,7 +38,7 @@ class Feed:
     def __init__(self, given: Input, kinds: Events, offset: int) -> None:
         self._given, self._kinds, self._offset = given, kinds, offset
         self._origin: int | None = None
-        self._last: Int = np.empty(0, np.int64)
+        self._last: Int = np.empty(0, np.int64)  # of binary values: what the unfinished step has had
         self._fans = _fans(given.network)
         self.events = self.outside = self.cropped = 0
         self.synops = dict.fromkeys(self._fans, 0)
@@ -86,20 +86,20 @@ class Feed:
             return index[seen], data[seen]
         keep = index >= 0
         if network.encoding.values == "binary":
-            keep &= self._first_of_step(index, data["t"])
+            keep[keep] = self._first_of_step(index[keep], data["t"][keep])
         return index[keep], data[keep]
 
     def _first_of_step(self, index: Int, time: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether an event is its neuron's first in its time step; steps as those of a clocked device."""
         assert self._origin is not None
         step = (time - self._origin) // self._given.network.semantics.dt
-        key = step * (1 << 32) + index
-        _, first = np.unique(key, return_index=True)
-        result = np.zeros(len(index), np.bool_)
-        result[first] = True
+        key = (step << 32) + index
+        result = np.zeros(len(key), np.bool_)
+        result[np.unique(key, return_index=True)[1]] = True
         result &= ~np.isin(key, self._last)
         if len(key):
-            self._last = np.unique(key[step == step[-1]])
+            known = np.union1d(self._last, key)
+            self._last = known[known >> 32 == step[-1]]
         return result
 
     def _count(self, neuron: Int) -> None:

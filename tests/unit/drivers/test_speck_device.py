@@ -177,16 +177,14 @@ async def test_one_polarity_or_both_merged_reach_a_network_with_one_channel() ->
 
 
 async def test_binary_values_are_one_spike_per_neuron_and_step_however_packets_are_cut() -> None:
-    data = np.zeros(6, EVENT)
-    data["t"] = [0, 100, 999, 1_000, 1_999, 2_000]
-    network = chain(
-        (1, 1, 1),
-        ("out", [dense(1, 1, 127)], fire(127)),
-        encoding=Encoding(values="binary", polarity="merge"),
-    )
-    for span in (1_000, 3_000, 500):
+    data = np.zeros(8, EVENT)
+    data["t"] = [0, 100, 300, 999, 1_000, 1_500, 1_999, 2_000]
+    data["x"] = [0, 0, 1, 0, 0, 1, 0, 0]
+    encoding = Encoding(values="binary", polarity="merge")
+    network = chain((1, 1, 2), ("out", [dense(1, 2, 127)], fire(127)), encoding=encoding)
+    for span in (1_000, 3_000, 500, 200):
         found = await play("speck+emu:", network, packets(data, span, count=3_000 // span))
-        assert counts(found["out"], 1) == [3], span
+        assert counts(found["out"], 1) == [5], span
 
 
 async def test_spike_records_go_in_as_they_are_and_a_payload_of_k_is_k_spikes() -> None:
