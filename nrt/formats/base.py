@@ -92,6 +92,10 @@ class Decoder(ABC):
         """The triggers decoded since the last call (TRIGGER)."""
         return np.empty(0, TRIGGER)
 
+    def counters(self) -> Mapping[str, int]:
+        """What was passed over or made no sense, by name; only what is not zero."""
+        return {}
+
     def complaint(self) -> tuple[int, str] | None:
         """(offset in the bytes consumed so far, reason) once the bytes cannot be of this format, else None."""
         return None

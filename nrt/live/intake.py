@@ -114,6 +114,8 @@ class Intake:
     def counters(self) -> Mapping[str, int]:
         """What was repaired, by name; only what is not zero."""
         counts = dict(self._order.counts)
+        if self._decoder is not None:
+            counts |= self._decoder.counters()
         ppm = self.arrival.drift_ppm
         if ppm is not None:
             counts["clock ppm"] = round(ppm)

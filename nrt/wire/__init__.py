@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from nrt.wire.base import Board, Chunk, Wire
+from nrt.wire.base import Answers, Board, Chunk, Listened, Requests, Wire, hang_up
 from nrt.wire.faults import Faults
 from nrt.wire.faulty import FaultyWire
 from nrt.wire.make import board, wire
 from nrt.wire.memory import MemoryWire
 
-__all__ = ["Board", "Chunk", "Faults", "FaultyWire", "MemoryWire", "Wire", "board", "wire"]
+__all__ = [
+    "Answers",
+    "Board",
+    "Chunk",
+    "Faults",
+    "FaultyWire",
+    "Listened",
+    "MemoryWire",
+    "Requests",
+    "Wire",
+    "board",
+    "hang_up",
+    "wire",
+]

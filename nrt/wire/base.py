@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +84,44 @@ class Board(Protocol):
     def due(self) -> int | None:
         """When `transmit` has something next if nothing is received until then; None: never."""
         ...
+
+
+@runtime_checkable
+class Requests(Protocol):
+    """What a wire to a USB device has besides: control requests, in order with the writes."""
+
+    async def control(
+        self, kind: int, request: int, value: int, index: int, data: bytes | int = b""
+    ) -> bytes:
+        """One control request.
+
+        kind: bmRequestType; with bit 7 `data` is the number of bytes to read, without it the bytes to send.
+        Returns what was read. Raises DeviceLost, DeviceError where the device refuses.
+        """
+        ...
+
+
+@runtime_checkable
+class Answers(Protocol):
+    """What an emulated USB device has besides `Board`."""
+
+    def control(
+        self, kind: int, request: int, value: int, index: int, data: bytes | int, now: int
+    ) -> bytes | None:
+        """A control request, as of `Requests`: what is read, b"" where something was sent; None refuses it."""
+        ...
+
+
+@runtime_checkable
+class Listened(Protocol):
+    """A board that wants to know when nobody listens any more, for it plays by itself."""
+
+    def disconnect(self) -> None:
+        """The line was closed; may come twice."""
+        ...
+
+
+def hang_up(board: Board) -> None:
+    """Tells the board that its line was closed, if that matters to it."""
+    if isinstance(board, Listened):
+        board.disconnect()

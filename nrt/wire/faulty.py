@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Mapping
 
 from nrt.clock import now
-from nrt.errors import DeviceLost
-from nrt.wire.base import Chunk, Wire
+from nrt.errors import DeviceLost, Unsupported
+from nrt.wire.base import Chunk, Requests, Wire
 from nrt.wire.faults import Damage, Faults
 from nrt.wire.feed import Feed, Take
 
@@ -94,6 +94,15 @@ class FaultyWire:
             self._out.count("delivered", sum(map(len, pieces[:sent])))
             self._out.count("undelivered", sum(map(len, pieces[sent:])))
         await self._pass(self._out)
+
+    async def control(
+        self, kind: int, request: int, value: int, index: int, data: bytes | int = b""
+    ) -> bytes:
+        """A control request, which no fault but the plug touches: USB repeats those until they are right."""
+        await self._pass(self._out)
+        if not isinstance(self._wire, Requests):
+            raise Unsupported(self.name, "this wire makes no control requests")
+        return await self._wire.control(kind, request, value, index, data)
 
     async def _pass(self, side: Damage) -> None:
         """Returns if `side` still lets something pass; raises DeviceLost if not, in a stall only when closed."""

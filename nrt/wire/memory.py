@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from nrt.clock import now
-from nrt.errors import DeviceBusy, DeviceLost
-from nrt.wire.base import Board, Chunk
+from nrt.errors import DeviceBusy, DeviceError, DeviceLost, Unsupported
+from nrt.wire.base import Answers, Board, Chunk, hang_up
 from nrt.wire.feed import Feed, Take
 from nrt.wire.inlet import LIMIT
 
@@ -60,6 +60,7 @@ class MemoryWire:
             self._waiting.clear()
             self._room.set()
             self._wake()
+            hang_up(self._board)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hands `data` to the board; waits while too much of its answers is unread. Raises DeviceLost."""
@@ -74,6 +75,21 @@ class MemoryWire:
             self._fetch()
             self._wake()
         await asyncio.sleep(0)  # a writer that never has to wait lets the reader have its turn
+
+    async def control(
+        self, kind: int, request: int, value: int, index: int, data: bytes | int = b""
+    ) -> bytes:
+        """A control request to an emulated USB device. Raises DeviceLost, DeviceError where it refuses."""
+        self._require_open()
+        if not isinstance(self._board, Answers):
+            raise Unsupported(self._name, "this emulated board takes no control requests")
+        answer = self._board.control(kind, request, value, index, data, now())
+        self._fetch()
+        self._wake()
+        await asyncio.sleep(0)
+        if answer is None:
+            raise DeviceError(self._name, "the device refuses this request (stall)")
+        return answer
 
     async def read(self) -> Chunk:
         """What the board has sent; waits for it. Raises DeviceLost."""

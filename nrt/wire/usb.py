@@ -37,6 +37,7 @@ class UsbWire:
 
     vendor, product: as the device's spec says; 0 for any
     interface: its number; by default the first one with a bulk endpoint each way
+    endpoint: the address of the one to read; by default the interface's first
     backend: pyusb's own by default; an emulated device brings another
     """
 
@@ -48,11 +49,13 @@ class UsbWire:
         vendor: int = 0,
         product: int = 0,
         interface: int = -1,
+        endpoint: int = 0,
     ) -> None:
         if not (0 <= vendor < 65536 and 0 <= product < 65536):
             raise ConfigError(f"{uri}: vendor and product are numbers of 16 bits")
         self._name, self._serial, self._backend = str(uri), uri.place, backend
         self._vendor, self._product, self._wanted = vendor, product, interface
+        self._endpoint = endpoint
         self._device: Any = None
         self._interface: Any = None
         self._in = self._out = 0
@@ -127,7 +130,7 @@ class UsbWire:
         """The interface, and its first bulk endpoints in and out; 0 for one that it does not have."""
         for interface in configuration:
             bulk = [int(each.bEndpointAddress) for each in interface if each.bmAttributes & 3 == _BULK]
-            inward = next((each for each in bulk if each & _IN), 0)
+            inward = next((each for each in bulk if each & _IN and self._endpoint in (0, each)), 0)
             outward = next((each for each in bulk if not each & _IN), 0)
             if interface.bInterfaceNumber == self._wanted or (self._wanted < 0 and inward and outward):
                 return interface, inward, outward

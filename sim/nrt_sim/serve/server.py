@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from nrt.clock import now
-from nrt.wire import Board
+from nrt.wire import Board, hang_up
 from nrt_sim.serve.door import Door
 from nrt_sim.serve.line import Line
 
@@ -101,6 +101,7 @@ class Server:
             self._drop()
         finally:
             wake, self._wake = self._wake, -1
+            hang_up(self.board)
             self.door.close()
             self._epoll.close()
             os.close(wake)
@@ -145,6 +146,7 @@ class Server:
         self.door.hang_up()
         self._deliver(self._in.drain())
         self._drop()
+        hang_up(self.board)
 
     def _drop(self) -> None:
         """What the board has sent, and nobody will get."""

@@ -6,22 +6,28 @@ import threading
 from typing import Final
 
 from nrt.clock import now
-from nrt.wire import Board
-from nrt_sim.wires.backend import Backend, UsbDevice, no_device, timed_out
+from nrt.wire import Answers, Board, hang_up
+from nrt_sim.wires.backend import IN, Backend, UsbDevice, fill, no_device, stalled, timed_out
 
 LIMIT: Final = 1 << 16
 """Bytes from the board that the host did not fetch at which the board takes no more."""
 
 
 class UsbBoard(UsbDevice):
-    """`board` behind endpoints 0x81 and 0x02. `backend` is what `usb.core.find` and `nrt.wire.usb.UsbWire` take.
+    """`board` behind `endpoints`. `backend` is what `usb.core.find` and `nrt.wire.usb.UsbWire` take.
 
     Each claim of the interface is a fresh link. What the board sends by itself comes when it is due.
     """
 
-    endpoints = (0x81, 0x02)
-
-    def __init__(self, board: Board, vendor: int, product: int, serial: str = "NRT00001") -> None:
+    def __init__(
+        self,
+        board: Board,
+        vendor: int,
+        product: int,
+        serial: str = "NRT00001",
+        endpoints: tuple[int, ...] = (0x81, 0x02),
+    ) -> None:
+        self.endpoints = endpoints
         self.board = board
         self.vendor, self.product = vendor, product
         self.strings = ("nrt", "emulated board", serial)
@@ -33,6 +39,21 @@ class UsbBoard(UsbDevice):
         with self._changed:
             self._unsent.clear()
             self.board.connect()
+
+    def released(self) -> None:
+        with self._changed:
+            hang_up(self.board)
+
+    def control(self, kind: int, request: int, value: int, index: int, data: memoryview) -> int:
+        with self._changed:
+            if not isinstance(self.board, Answers):
+                raise stalled()
+            sent = len(data) if kind & IN else bytes(data)
+            answer = self.board.control(kind, request, value, index, sent, now())
+            self._changed.notify_all()
+        if answer is None:
+            raise stalled()
+        return fill(data, answer) if kind & IN else len(data)
 
     def bulk_in(self, into: memoryview, timeout_ms: int) -> int:
         deadline = now() + timeout_ms * 1_000_000 if timeout_ms else None
