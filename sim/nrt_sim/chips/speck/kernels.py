@@ -91,7 +91,7 @@ def put(out: I64, used: int, when: int, what: int, layer: int, x: int, y: int, f
     return used + 1
 
 
-@inline
+@bare
 def push(
     core: I64, state: I64, link: I64, board: I64, ring: I64, k: int, when: int, x: int, y: int, f: int
 ) -> None:
