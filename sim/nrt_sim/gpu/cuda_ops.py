@@ -114,13 +114,16 @@ class CudaOps(Ops):
             self._slabs[self._turn].answer(self._machine.tallies)
 
     def _switch(self, program: Program) -> None:
-        """Another program may count on currents that begin at zero."""
+        """Another program may count on currents, and on a plane of the input, that begin at zero."""
         if program == self._program:
             return
         self._program = program
         for memory in self._machine.layers:
             if memory.current is not None:
                 memory.current.zero_()
+        events = self._machine.layers[self.layout.input]
+        if events.slots == 1 and self.span == 1 and events.plane is not None:
+            events.plane.zero_()
 
     def _pass(self, key: Key) -> None:
         turn, program, steps, times = key

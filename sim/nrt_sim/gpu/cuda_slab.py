@@ -88,6 +88,12 @@ class Slab:
         self.steps = 0
         self._copies = torch.cuda.Stream(device) if self._cuda else None  # type: ignore[no-untyped-call]
         self._copied, self._done = self._event(), self._event()
+        self._settle()
+
+    def _settle(self) -> None:
+        """What was just filled with zeros on this stream is written to on another."""
+        if self._cuda:
+            torch.cuda.current_stream(self._device).synchronize()
 
     def _event(self) -> Any:
         return torch.cuda.Event() if self._cuda else None  # type: ignore[no-untyped-call]
@@ -99,6 +105,7 @@ class Slab:
         self._capacity = words
         self._host = self._pinned((self._begin + 16 * words,), torch.uint8)
         self._slab = torch.zeros(self._begin + 16 * words, dtype=torch.uint8, device=self._device)
+        self._settle()
 
     def _watched(self, watch: Watch, size: int, written: Tensor) -> Watched:
         if watch.membrane:

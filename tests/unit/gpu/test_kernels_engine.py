@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from nrt.network import Conv, Dense, Encoding, Network, Pool, Population, Projection, neuron
 from nrt.network.operators import Scale
-from nrt.packet import EVENT, Records
+from nrt.packet import EVENT, SPIKE, Records
 from nrt_sim.cpu.engine import CpuEngine
 from nrt_sim.gpu.cuda_ops import CudaOps, made_with
 from nrt_sim.gpu.cuda_tables import Addition
-from nrt_sim.gpu.ops import Chunk
+from nrt_sim.gpu.ops import Chunk, Way
 from nrt_sim.gpu.plan import lay_out
 from nrt_sim.gpu.simulation import Projections, Simulation, program
 from nrt_sim.reference import ReferenceEngine
@@ -225,6 +225,40 @@ def test_a_chunk_may_be_loaded_before_the_one_before_it_is_fetched() -> None:
             order = np.lexsort((n, step))
             np.testing.assert_array_equal(step[order], mine["t"] // 1000)
             np.testing.assert_array_equal(n[order], mine["n"])
+    ops.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("addition", ["sorted", "atomic"])
+def test_the_way_of_each_projection_may_change_from_chunk_to_chunk(seed: int, addition: Addition) -> None:
+    network = random_network(seed, exact=True, short=True)
+    events = random_events(network, seed, STEPS, START)
+    reference = ReferenceEngine(network, everything(network))
+    layout = lay_out(network, everything(network), np.dtype("float32"))
+    ops = made_with(built(), torch.device("cpu"), addition)(layout, 1, 1, 1)
+    random = np.random.default_rng(seed)
+    for step in range(STEPS):
+        begin = START + step * DT
+        mine = events[slice(*np.searchsorted(events["t"], [begin, begin + DT]))]
+        ways: dict[int, Way] = {
+            r.index: "sparse" if r.table is not None and random.random() < 0.5 else "dense"
+            for r in layout.routes
+        }
+        words = np.ascontiguousarray(mine).view(np.uint64).reshape(-1, 2)
+        ops.load(Chunk(words, np.array([[0, len(mine)]], np.int32), mine.dtype == SPIKE))
+        ops.run(program(layout, ways), 1)
+        fetched = ops.fetch()
+        expected = reference.run(mine, begin, 1)
+        for k, watch in enumerate(layout.watches):
+            layer = layout.layers[watch.layer]
+            rows, membranes = fetched.spikes[k], fetched.membranes[k]
+            if rows is not None:
+                order = np.argsort(layer.neuron_at[rows[:, 2]])
+                np.testing.assert_array_equal(layer.neuron_at[rows[order, 2]], expected[watch.name]["n"])
+                np.testing.assert_array_equal(rows[order, 3], expected[watch.name]["v"])
+            else:
+                assert membranes is not None
+                np.testing.assert_array_equal(membranes[0, 0], expected[watch.name]["v"][layer.neuron_at])
     ops.close()
 
 
