@@ -6,20 +6,25 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from nrt.clock import now
 from nrt.device import Counters, Energy
+from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.packet import EVENT, SPIKE, Packet, events_from_array
 from nrt_drivers.speck import power
 from nrt_drivers.speck.board import Arrival, Board
+from nrt_drivers.speck.chip import spec
 from nrt_drivers.speck.edge import Entry, Marker
 from nrt_drivers.speck.feed import Feed, Input, fans
 from nrt_drivers.speck.planning import Plan
 from nrt_drivers.speck.settings import Settings
-from nrt_drivers.speck.stream import START, Flight, Sent, Watched
+from nrt_drivers.speck.stream import DEPTH, START, Flight, Sent, Watched
 from nrt_drivers.speck.vendor import Measurement
+
+_LONGEST: Final = (spec().arithmetic["timestamp"].high + 1) // (2 * DEPTH)
+"""µs of a packet: all that are on the board at once lie within half the range of a time stamp."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +52,12 @@ class SpeckRun:
         self._samples: list[Measurement] = []
 
     async def send(self, packet: Packet) -> None:
-        """Waits for room; raises DeviceLost."""
+        """Waits for room; raises DeviceLost, and ConfigError for a packet that the board's clock cannot tell apart."""
+        if packet.end - packet.start > _LONGEST:
+            raise ConfigError(
+                f"a packet of {(packet.end - packet.start) / 1e6:.0f} s; the board's clock of 32 bits allows "
+                f"{_LONGEST / 1e6:.0f} s: cut it"
+            )
         if packet.data.dtype not in (EVENT, SPIKE):
             packet = dataclasses.replace(packet, data=events_from_array(packet.data))
         if self._feed is None:

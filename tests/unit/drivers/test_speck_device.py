@@ -238,6 +238,18 @@ async def test_membranes_and_taps_of_the_input_cannot_be_shown() -> None:
             await session.device.fork()
 
 
+async def test_a_stream_longer_than_the_boards_clock_of_32_bits_keeps_its_time() -> None:
+    """Packets of 4 minutes for 80, and an event in the last: the stop watch wraps after 71.6."""
+    span, count = 240_000_000, 20
+    data = np.zeros(1, EVENT)
+    data["t"] = (count - 1) * span + 500
+    found = await play("speck+emu:?power=0", synapse(), packets(data, span, count))
+    (spike,) = [int(t) for packet in found["out"] for t in packet.data["t"]]
+    assert spike - int(data["t"][0]) in (0, 1)
+    with pytest.raises(ConfigError, match="268 s"):
+        await play("speck+emu:?power=0", synapse(), [Packet(data[:0], 0, 300_000_000, 0)])
+
+
 # --- planning without hardware
 
 
