@@ -3,9 +3,9 @@
 Data frames carry a sequence number each way and are delivered once and in order (go-back-n): the receiver takes
 only the frame that it expects, answers everything with the number that it expects next, and says `reject` once
 when it sees a gap or damage, and once more when frames sent again leave the same gap. The sender keeps what is not
-acknowledged, at most a window of it, and sends it all again when it is rejected or when the retry time has passed.
-So a request that arrives twice is executed once, and what was sent is delivered, or `unacknowledged` when the link
-ends.
+acknowledged, at most a window of it, and sends it all again when it is rejected, or some of it when the retry time
+has passed. So a request that arrives twice is executed once, and what was sent is delivered, or `unacknowledged`
+when the link ends.
 
 The host opens a link under a session number of its choice; frames of other sessions are not looked at. A board
 that was restarted knows no session and says `closed`. Probes and echoes have no sequence number: they measure
@@ -45,11 +45,15 @@ class Received:
 
 @dataclass(slots=True)
 class _Flying:
-    """A data frame that is not acknowledged; `since` is when it was sent, 0 once it was sent again."""
+    """A data frame that is not acknowledged.
+
+    since: when it was sent, 0 once it was sent again; load: bytes under way when it was sent, its own included
+    """
 
     sequence: int
     body: bytes
     since: int
+    load: int
 
 
 class Link:
@@ -83,8 +87,12 @@ class Link:
         self._ahead = 0  # how far the last frame out of order was ahead of the one expected
         self._answer = 0  # kind of the frame that acknowledges, 0 for none
         self._again = False
-        self._retry = self._estimate = FIRST_RETRY
+        self._retry = FIRST_RETRY
+        self._burst = 1  # frames that are sent again when the retry time has passed
+        self._stuck = False  # nothing was acknowledged since the retry time passed last
         self._smoothed = self._spread = 0
+        self._per_byte = 0.0  # ns: how long a byte takes at most, by the quickest frame so far
+        self._load = 0  # bytes under way
         self._deadline: int | None = None
         self._window = self._longest = 0
         self.progress = now
@@ -213,21 +221,28 @@ class Link:
             return
         while self._flying and self._flying[0].sequence != expected:
             flown = self._flying.popleft()
+            self._load -= len(flown.body)
             if flown.since:
-                self._learn(now - flown.since)
+                self._learn(now - flown.since, flown.load)
         self.progress = now
-        self._again = False
-        self._retry = self._estimate  # the line works: patience begins anew
-        self._deadline = now + self._retry if self._flying else None
+        self._again = self._stuck = False
+        self._deadline = self._overdue_at(now) if self._flying else None
 
-    def _learn(self, trip: int) -> None:
+    def _overdue_at(self, now: int) -> int:
+        """When to worry: the retry time, and what all that is under way takes on a line of this speed."""
+        return now + self._retry + round(self._load * self._per_byte)
+
+    def _learn(self, trip: int, load: int) -> None:
         """The retry time from round trips of frames sent once (RFC 6298: mean and four deviations)."""
+        pace = trip / (load + HEADER.size)
+        self._per_byte = min(pace, 1.1 * self._per_byte) if self._per_byte else pace
         if not self._smoothed:
             self._smoothed, self._spread = trip, trip // 2
         else:
             self._spread += (abs(trip - self._smoothed) - self._spread) // 4
             self._smoothed += (trip - self._smoothed) // 8
-        self._estimate = min(max(self._smoothed + 4 * self._spread, LEAST_RETRY), LONGEST_RETRY)
+        self._retry = min(max(self._smoothed + 4 * self._spread, LEAST_RETRY), LONGEST_RETRY)
+        self._burst = 1
 
     def _in_order(self, sequence: int, body: bytes) -> list[Received]:
         """The message, if it is the one expected; what is behind it comes again, what is before it came before."""
@@ -268,32 +283,45 @@ class Link:
 
     def _data(self, now: int) -> list[bytes]:
         frames: list[bytes] = []
-        if self._flying and self._deadline is not None and now >= self._deadline:
-            self.counts["timeouts"] += 1
-            self._back_off(now)
-            self._again = True
         if self._again:
-            self._again = False
-            self.counts["resent"] += len(self._flying)
-            for flying in self._flying:
-                flying.since = 0
-                frames.append(self._frame(DATA, flying.sequence, flying.body))
-            self._deadline = now + self._retry
+            frames += self._resent(len(self._flying), now)
+        elif self._flying and self._deadline is not None and now >= self._deadline:
+            frames += self._overdue(now)
         while self._queue and len(self._flying) < self._window:
-            flying = _Flying(self._next, self._queue.popleft(), now)
+            body = self._queue.popleft()
+            self._load += len(body)
+            flying = _Flying(self._next, body, now, self._load)
             self._flying.append(flying)
             self._next = (self._next + 1) % words.SEQUENCES
             frames.append(self._frame(DATA, flying.sequence, flying.body))
             if self._deadline is None:
-                self._deadline, self.progress = now + self._retry, now
+                self._deadline, self.progress = self._overdue_at(now), now
         if self._answer == REJECT or (self._answer and not frames):
             frames.insert(0, self._frame(self._answer, 0, b""))
         self._answer = 0
         return frames
 
-    def _back_off(self, now: int) -> None:
-        self._deadline = now + self._retry
-        self._retry = min(2 * self._retry, LONGEST_RETRY)
+    def _overdue(self, now: int) -> list[bytes]:
+        """Some frames again, without knowing that they were lost: a slow line must not be flooded with all of them.
+
+        One at first, twice as many each time, until a frame that was sent once is acknowledged.
+        """
+        self.counts["timeouts"] += 1
+        if self._stuck:
+            self._retry = min(2 * self._retry, LONGEST_RETRY)
+        self._stuck = True
+        count, self._burst = self._burst, 2 * self._burst
+        return self._resent(count, now)
+
+    def _resent(self, count: int, now: int) -> list[bytes]:
+        """The oldest frames again."""
+        self._again = False
+        again = list(self._flying)[:count]
+        self.counts["resent"] += len(again)
+        for flying in again:
+            flying.since = 0
+        self._deadline = self._overdue_at(now)
+        return [self._frame(DATA, flying.sequence, flying.body) for flying in again]
 
     def due(self) -> int | None:
         """When `transmit` has something although nothing is received; 0: now; None: never."""

@@ -111,6 +111,30 @@ def test_no_more_is_under_way_than_the_window_holds() -> None:
     assert line.host.waiting == 4 * WINDOW
 
 
+def test_a_slow_line_is_not_flooded_with_copies() -> None:
+    """115200 baud: a window takes 1.4 s to pass, far longer than the round trip of the small messages before."""
+    line = Line().opened()
+    per_ms = 11.5
+    there, back = bytearray(), bytearray()
+    messages_sent = [b"small"] * 20 + [bytes([k % 255 + 1]) * 1000 for k in range(60)]
+    waiting = list(messages_sent)
+    budget = 0.0
+    while len(messages(line.to_board)) < len(messages_sent) and line.now < 60_000 * MS:
+        line.now += MS
+        if waiting and (len(waiting) <= 60 or not line.host.unacknowledged):
+            line.host.send(waiting.pop(0))
+        there += line.host.transmit(line.now)
+        budget = min(budget + per_ms, 50)
+        piece, there = there[: int(budget)], there[int(budget) :]
+        budget -= len(piece)
+        line.to_board += line.board.receive(bytes(piece), line.now)
+        back += line.board.transmit(line.now)
+        piece, back = back[:11], back[11:]
+        line.to_host += line.host.receive(bytes(piece), line.now)
+    assert messages(line.to_board) == messages_sent
+    assert line.host.counts["resent"] <= 10
+
+
 def test_a_silent_board_is_asked_again_ever_more_seldom() -> None:
     line = Line().opened()
     line.host.send(b"hello?")
