@@ -33,7 +33,8 @@ Dtype = Literal["float32", "float64"]
 class GpuDevice(ClockedDevice):
     """What `torch:` and `cuda:` have in common.
 
-    span: steps that are computed layer by layer, for throughput; networks with loops ignore it
+    span: steps that are computed layer by layer, for throughput; networks with loops ignore it. A CPU gains nothing
+    by it (measured on net (a): planes of more steps leave its caches)
     projections: "measured" takes the sparse or the dense way of each projection by how many spikes there were
     """
 

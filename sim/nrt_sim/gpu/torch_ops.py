@@ -21,7 +21,6 @@ from nrt_sim.gpu.torch_encode import Encoder
 from nrt_sim.gpu.torch_past import Past
 from nrt_sim.gpu.torch_scatter import Scatter, Spikes, sparse_way
 
-
 LARGE: Final = 2**20
 """Weights of a matrix from which on it is worth looking at fewer of them."""
 

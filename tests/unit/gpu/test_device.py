@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -251,7 +252,7 @@ def test_options_that_cannot_be_are_refused(options: str, message: str) -> None:
         nrt.open(f"torch:cpu?{options}")
 
 
-def test_listing_devices_imports_neither_torch_nor_cupy() -> None:
+def test_listing_devices_says_what_gpus_there_are_and_imports_neither_torch_nor_cupy() -> None:
     code = (
         "import sys; from nrt.cli.show import show_registry; show_registry(True);"
         "assert 'torch' not in sys.modules and 'cupy' not in sys.modules"
@@ -261,3 +262,6 @@ def test_listing_devices_imports_neither_torch_nor_cupy() -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
+    status = {row["scheme"]: row["status"] for row in json.loads(done.stdout)["devices"]}
+    assert status["torch:"] == "ready"
+    assert status["cuda:"].startswith(("no GPU: ", "ready: cuda:0 ", "cuda:0 "))
