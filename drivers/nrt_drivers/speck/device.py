@@ -37,7 +37,7 @@ _LEAD: Final = Duration(5_000)
 _SETTLE: Final = Duration(1_000)
 _TIMEOUT: Final = Duration(5_000_000)
 _LAG: Final = Duration(500_000)
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 30.0
 """s to wait at least for a chip that is being configured."""
 
 
