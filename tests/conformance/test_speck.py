@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nrt.testing import DeviceConformance
 
 
 class TestSpeck(DeviceConformance):
     uri = "speck+emu:"
+    patience: ClassVar[float] = 110.0  # the emulated board may have to be compiled first
 
 
-class TestSpeckThroughItsDvsLayer(DeviceConformance):
+class TestSpeckThroughItsDvsLayer(TestSpeck):
     uri = "speck+emu:?input=dvs"

@@ -33,7 +33,7 @@ from nrt_sim.models.reading import Reading, decide, votes
 from nrt_sim.models.reading import network as digits
 from tests.unit.drivers.speck_networks import chain, dense, fire
 
-PATIENCE = 60.0
+PATIENCE = 110.0  # the emulated board may have to be compiled first
 
 
 def packets(data: Records, span: int = 1_000, count: int = 0) -> list[Packet]:
