@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.jit import bare, inline
+from nrt.jit import bare
 from nrt_sim.chips.speck.columns import (
     BALANCER,
     BIASES,
@@ -83,7 +83,7 @@ I8 = NDArray[np.int8]
 _TOP = 32767
 
 
-@inline
+@bare
 def put(out: I64, used: int, when: int, what: int, layer: int, x: int, y: int, f: int) -> int:
     """One row of `out`; returns how many are used now."""
     out[used, WHEN], out[used, WHAT], out[used, LAYER] = when, what, layer
@@ -203,13 +203,13 @@ def leak(
     return used
 
 
-@inline
+@bare
 def blocked(link: I64, core: I64, board: I64, k: int) -> bool:
     """Whether link `k` is full and its target does not drop."""
     return bool(link[k, OPEN] and link[k, COUNT] >= board[FIFO] and not core[link[k, TARGET], BALANCER])
 
 
-@inline
+@bare
 def first(link: I64, ring: I64, into: I64, target: int) -> tuple[int, int]:
     """The earliest event waiting for `target`: its link and its time; NEVER if there is none."""
     best, when = -1, NEVER
@@ -222,7 +222,7 @@ def first(link: I64, ring: I64, into: I64, target: int) -> tuple[int, int]:
     return best, when
 
 
-@inline
+@bare
 def pop(state: I64, link: I64, board: I64, ring: I64, k: int, begin: int) -> int:
     """Takes the first event of link `k` at the time `begin`; returns its packed address."""
     if link[k, COUNT] == board[FIFO]:
