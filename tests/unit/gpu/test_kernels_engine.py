@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nrt.network import Conv, Dense, Encoding, Network, Pool, Population, Projection, neuron
 from nrt.network.operators import Scale
 from nrt.packet import EVENT, SPIKE, Records
 from nrt_sim.cpu.engine import CpuEngine
 from nrt_sim.gpu.cuda_ops import CudaOps, made_with
+from nrt_sim.gpu.cuda_pass import Play
 from nrt_sim.gpu.cuda_tables import Addition
+from nrt_sim.gpu.kernels import Kernel
 from nrt_sim.gpu.ops import Chunk, Way
 from nrt_sim.gpu.plan import lay_out
 from nrt_sim.gpu.simulation import Projections, Simulation, program
@@ -48,7 +53,7 @@ def simulate(
     projections=st.sampled_from(["sparse", "dense"]),
     addition=st.sampled_from(["sorted", "atomic"]),
 )
-@settings(quiet, max_examples=40)
+@settings(quiet, max_examples=25)
 def test_kernels_equal_the_reference_on_random_networks(
     seed: int, order: int, span: int, projections: Projections, addition: Addition
 ) -> None:
@@ -61,7 +66,7 @@ def test_kernels_equal_the_reference_on_random_networks(
 
 
 @given(seed=seeds, order=orders, span=st.sampled_from([1, 2]), addition=st.sampled_from(["sorted", "atomic"]))
-@settings(quiet, max_examples=15)
+@settings(quiet, max_examples=7)
 def test_recordings_side_by_side_do_not_touch_each_other(
     seed: int, order: int, span: int, addition: Addition
 ) -> None:
@@ -91,7 +96,7 @@ def test_a_recording_starts_anew_while_the_others_go_on(seed: int) -> None:
 
 
 @given(seed=seeds, order=st.integers(1, 6), span=st.sampled_from([1, 2]))
-@settings(quiet, max_examples=15)
+@settings(quiet, max_examples=7)
 def test_sorted_additions_give_the_same_bits_in_whatever_order_threads_run(
     seed: int, order: int, span: int
 ) -> None:
@@ -171,17 +176,18 @@ def _burst(steps: int, sensor: int) -> Records:
     return events
 
 
-@pytest.mark.parametrize("order", [0, 1, 2, 5])
+@pytest.mark.parametrize("order", [0, 1, 5])
 @pytest.mark.parametrize("addition", ["sorted", "atomic"])
 def test_layers_of_many_tiles_warps_and_segments_equal_the_reference(order: int, addition: Addition) -> None:
     """Rows of a target wider than a block's shared memory, matrices wider than a warp, more neurons than a tile."""
     network = _layers(
-        (Conv(_dyadic(180, 2, 3, 3), (1, 1), (1, 1)),),
-        (Pool((2, 2), (2, 2)), Conv(_dyadic(4, 180, 1, 1, seed=1))),
-        (Dense(_dyadic(70, 4 * 12 * 12, seed=2)),),
+        (Conv(_dyadic(352, 2, 3, 3), (1, 1), (1, 1)),),
+        (Pool((2, 2), (2, 2)), Conv(_dyadic(4, 352, 1, 1, seed=1))),
+        (Dense(_dyadic(70, 4 * 6 * 6, seed=2)),),
+        sensor=12,
     )
     assert network["p1"].shape[0] * network["p1"].shape[2] > 4096
-    events = _burst(2, 24)
+    events = _burst(2, 12)
     reference = ReferenceEngine(network, everything(network))
     kernels = simulate(network, addition=addition, order=order)
     assert_same(reference.run(events, 0, 2), kernels.run([events], [0], 2)[0])
@@ -228,7 +234,7 @@ def test_a_chunk_may_be_loaded_before_the_one_before_it_is_fetched() -> None:
     ops.close()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [3, 4, 5])
 @pytest.mark.parametrize("addition", ["sorted", "atomic"])
 def test_the_way_of_each_projection_may_change_from_chunk_to_chunk(seed: int, addition: Addition) -> None:
     network = random_network(seed, exact=True, short=True)
@@ -260,6 +266,56 @@ def test_the_way_of_each_projection_may_change_from_chunk_to_chunk(seed: int, ad
                 assert membranes is not None
                 np.testing.assert_array_equal(membranes[0, 0], expected[watch.name]["v"][layer.neuron_at])
     ops.close()
+
+
+class Tape:
+    """A launcher that records launches instead, as a stream does while a CUDA graph is captured."""
+
+    def __init__(self) -> None:
+        self._shim = built()
+        self._taping: list[Play] | None = None
+        self.replayed = 0
+
+    def launch(
+        self, kernel: Kernel, option: tuple[int, ...], arguments: NDArray[np.void], grid: tuple[int, int]
+    ) -> None:
+        launch = partial(self._shim.launch, kernel, option, arguments.copy(), grid)
+        if self._taping is None:
+            launch()
+        else:
+            self._taping.append(launch)
+
+    def capture(self, play: Play) -> Play:
+        tape: list[Play] = []
+        self._taping = tape
+        play()
+        self._taping = None
+
+        def replay() -> None:
+            self.replayed += 1
+            for launch in tape:
+                launch()
+
+        return replay
+
+
+@pytest.mark.parametrize("seed", [2, 8])
+def test_a_pass_that_is_recorded_once_computes_any_step(seed: int) -> None:
+    network = random_network(seed, exact=True, short=True)
+    layout = lay_out(network, everything(network), np.dtype("float32"))
+    if any(route.table is None for route in layout.routes):
+        pytest.skip("torch computes a part of this network, and cannot be put on tape")
+    events = random_events(network, seed, 67, START)
+    tape = Tape()
+    make = made_with(tape, torch.device("cpu"), "sorted", tape.capture)
+    taped, launched = Simulation(layout, make, 1, 1, "sparse"), simulate(network)
+    for begin, end in ((0, 30), (30, 67)):
+        times = START + DT * np.array([begin, end])
+        some = events[slice(*np.searchsorted(events["t"], times))]
+        expected = launched.run([some], [int(times[0])], end - begin)[0]
+        assert_same(expected, taped.run([some], [int(times[0])], end - begin)[0])
+    assert taped.counters() == launched.counters()
+    assert tape.replayed > 4
 
 
 def test_events_beyond_the_room_of_a_slab_are_all_taken() -> None:
