@@ -98,8 +98,11 @@ DEVICES: Final[Mapping[str, Entry]] = {
 }
 
 SOURCES: Final[Mapping[str, Entry]] = {
+    "edvs": Entry("nrt_drivers.cameras.edvs:EdvsCamera", "eDVS on a serial line (never tried on a camera)"),
     "file": Entry("nrt.file:FileSource", "a recording of any format; a plain path means the same"),
+    "spif": Entry("nrt_drivers.cameras.spif:SpifSource", "address events over UDP: SPIF, AEStream, nrt play"),
     "synth": Entry("nrt_sim.sensors.source:SynthSource", "a scene seen by a simulated event camera"),
+    "tcp": Entry("nrt_drivers.cameras.stream:StreamSource", "a recording's or camera's bytes over TCP"),
 }
 
 WIRES: Final[Mapping[str, Entry]] = {
@@ -115,6 +118,7 @@ WIRES: Final[Mapping[str, Entry]] = {
 """What a URI's +wire names; a device lists those that it speaks over in its class attribute `wires`."""
 
 BOARDS: Final[Mapping[str, Entry]] = {
+    "edvs": Entry("nrt_sim.cameras.edvs:EdvsBoard", "an eDVS that plays a scene or a recording"),
     "tinyodin": Entry("nrt_sim.chips.tinyodin.board:TinyOdinBoard", "a tinyODIN behind an AER bridge"),
     "speck": Entry("nrt_sim.chips.speck.double:samna", "a Speck2f kit behind the calls of samna"),
 }

@@ -173,7 +173,7 @@ def play(
         str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option(help="Send it as a camera would: pty, udp://host:port or file:path.")
+        str | None, typer.Option(help="Send it as a camera would: pty, udp://host:port, spif://host:port, file:path.")
     ] = None,
     wire: Annotated[str | None, typer.Option("--as", help="As whose bytes: evt3, davis or edvs.")] = None,
     json: Json = False,

@@ -22,6 +22,7 @@ from nrt.cli.interrupt import interruptible
 from nrt.clock import microseconds, readable
 from nrt.errors import ConfigError
 from nrt.record import FileSink, Nowhere, Sink, Totals, Transfer
+from nrt.record.aer import AerSink
 from nrt.source import Source
 
 
@@ -53,12 +54,10 @@ def play_source(
     source: str, *, speed: float | None, limit: str | None, to: str | None, wire: str | None, json: bool
 ) -> None:
     """Plays `source` at `speed`, onto a wire if `to` names one, and prints the totals."""
-    if (to is None) != (wire is None):
-        raise ConfigError("--to names the place and --as the camera's bytes; give both or neither")
     opened, pace = _paced(source, speed)
-    sink = _emitter(wire, to) if wire and to else Nowhere()
+    sink = _place(to, wire)
     if sink.address:
-        print(f"{source} as {wire} on {sink.address}", file=sys.stderr, flush=True)
+        print(f"{source}{f' as {wire}' if wire else ''} on {sink.address}", file=sys.stderr, flush=True)
     transfer = Transfer(opened, sink, limit=_limit(limit), speed=pace)
     try:
         asyncio.run(_watched(transfer))
@@ -68,6 +67,19 @@ def play_source(
             print(_json(totals))
         elif totals.wall_s:
             print(f"{source}: {totals}")
+
+
+def _place(to: str | None, wire: str | None) -> Sink:
+    """Where it is played to."""
+    if to is not None and to.startswith("spif:"):
+        if wire is not None:
+            raise ConfigError("spif has words of its own; leave out --as")
+        return AerSink.make(to)
+    if to is None and wire is None:
+        return Nowhere()
+    if to is None or wire is None:
+        raise ConfigError("--to names the place and --as the camera's bytes; give both or neither")
+    return _emitter(wire, to)
 
 
 def _emitter(wire: str, to: str) -> Sink:

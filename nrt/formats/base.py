@@ -161,6 +161,16 @@ class ByteRecording(Recording):
             if self._damage is None and not self._refill():
                 return 0
 
+    @property
+    def decoder(self) -> Decoder:
+        """What decodes the bytes from `body` on; for those who have them from elsewhere."""
+        return self._decoder
+
+    @property
+    def body(self) -> int:
+        """The file offset of the first byte after the header."""
+        return self._body
+
     def _refill(self) -> bool:
         """Moves the undecoded rest to the front and reads on; False at the end of the file."""
         if self._finished:

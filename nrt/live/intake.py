@@ -111,6 +111,11 @@ class Intake:
         if self._end > self._begin:
             self._leave(self._end, int(self._slab["t"][self._end - 1]) + 1, stamp)
 
+    @property
+    def rest(self) -> int:
+        """Bytes that came and are no whole word yet."""
+        return len(self._rest)
+
     def counters(self) -> Mapping[str, int]:
         """What was repaired, by name; only what is not zero."""
         counts = dict(self._order.counts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nrt.wire.base import Answers, Board, Chunk, Listened, Requests, Wire, hang_up
+from nrt.wire.base import Answers, Board, Chunk, HungUp, Listened, Requests, Wire, hang_up
 from nrt.wire.faults import Faults
 from nrt.wire.faulty import FaultyWire
 from nrt.wire.make import board, wire
@@ -14,6 +14,7 @@ __all__ = [
     "Chunk",
     "Faults",
     "FaultyWire",
+    "HungUp",
     "Listened",
     "MemoryWire",
     "Requests",

@@ -10,6 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from nrt.errors import DeviceLost
+
+
+class HungUp(DeviceLost):
+    """The far side ended the line in order, after all that it had to say; a stream may end so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from nrt.errors import DeviceBusy, DeviceError, DeviceLost
-from nrt.wire.base import Chunk
+from nrt.wire.base import Chunk, HungUp
 from nrt.wire.feed import Take
 from nrt.wire.inlet import Inlet
 
@@ -52,7 +52,7 @@ class DescriptorWire(ABC):
         """What has arrived, in the reader's thread; it is called when there is something. Raises OSError."""
         data = os.read(descriptor, 1 << 16)
         if not data:
-            raise DeviceLost(self._name, "the far side hung up")
+            raise HungUp(self._name, "the far side hung up")
         return data
 
     def _send(self, descriptor: int, data: memoryview) -> int:

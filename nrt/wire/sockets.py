@@ -160,14 +160,21 @@ class UdpWire(_SocketWire):
         self._overflow = 0
 
     def _receive(self, descriptor: int) -> bytes:
-        count, ancillary, _, _ = self._line().recvmsg_into([self._buffer], 64)
+        count, ancillary, _, sender = self._line().recvmsg_into([self._buffer], 64)
         for level, kind, data in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
                 total = int.from_bytes(data[:4], sys.byteorder)
                 self._counts["datagrams dropped"] += (total - self._overflow) & 0xFFFFFFFF
                 self._overflow = total
+        if not self._admits(sender):
+            self._counts["datagrams of others"] += 1
+            return b""
         self._counts["datagrams in"] += 1
         return bytes(memoryview(self._buffer)[:count])
+
+    def _admits(self, sender: object) -> bool:
+        """Whether a datagram of `sender` is taken; a connected socket gets no others."""
+        return True
 
     def _send(self, descriptor: int, data: memoryview) -> int:
         if len(data) > _DATAGRAM:
