@@ -46,8 +46,8 @@ class Member:
 
     def holds(self, value: int) -> bool:
         """Whether an integer member can be `value`."""
-        limits = np.iinfo(self.dtype)
-        return bool(limits.min <= value <= limits.max)
+        bits, signed = int(self.type[1:]), self.type[0] == "i"
+        return -(signed << bits - 1) <= value < 1 << bits - signed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
