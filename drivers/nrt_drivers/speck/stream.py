@@ -4,7 +4,7 @@ The driver ends every packet that it sends with a marker of the packet's end. Th
 their times and reports what leaves it in the order of times, so when a marker returns, every spike of an earlier
 time has been reported: the output packet is complete. Nothing waits for a time to pass, and no settling time is
 guessed, but at the end of a run: there one more marker goes `settle` µs after the end, for the spikes that the last
-events cause; if there are any they make one packet more.
+events cause; if there are any they make one packet more, which ends with the last of them.
 
 A spike's t is the time at which it left the chip, on the stream's clock. What is reported later than its packet is
 given the start of the next one and counted (`late`): a promise once made is kept.
@@ -166,7 +166,10 @@ class Flight:
         self._room.set()
 
     def _emit(self, sent: Sent, stamp: int) -> None:
-        due = self._times < sent.end
+        end = sent.end
+        if sent.last:  # a board that is behind stamps later than `settle` what its last events cause
+            end = max(end, int(self._times.max(initial=end - 1)) + 1)
+        due = self._times < end
         if sent.last and not bool(np.any(due)):
             return  # nothing came after the last packet of the input
         rows, times = self._rows[due], self._times[due]
@@ -183,7 +186,7 @@ class Flight:
             self.strange += wrong
             taken += len(data) + wrong
             self.counts[name] += np.bincount(data["n"], minlength=len(self.counts[name]))
-            self._out.put_nowait(Packet(data, sent.start, sent.end, stamp, origin=name))
+            self._out.put_nowait(Packet(data, sent.start, end, stamp, origin=name))
         self.strange += len(rows) - taken
 
     def end(self, failure: BaseException | None = None) -> None:

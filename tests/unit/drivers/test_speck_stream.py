@@ -69,6 +69,16 @@ def test_spikes_that_the_last_events_cause_come_in_the_next_packet() -> None:
     assert spikes(second) == [(1_000, 5), (1_400, 6)]
 
 
+def test_a_board_that_is_behind_still_delivers_what_the_last_events_cause() -> None:
+    made = flight()
+    launch(made, 1)
+    made.launch(Sent(2, 1_000, 2_000, 0, last=True))
+    made.receive(rows((DVS, 1, 1_100), (CORE, 6, 1_500), (CORE, 7, 9_100), (DVS, 2, 9_200)), 1)
+    _, last = taken(made)
+    assert (last.start, last.end) == (1_000, 9_001)
+    assert spikes(last) == [(1_400, 6), (9_000, 7)]
+
+
 def test_a_marker_that_was_lost_is_made_up_for_by_the_next() -> None:
     made = flight()
     launch(made, 1, 2, 3)
