@@ -99,8 +99,9 @@ class FileSource(Source):
         """The recording in packets of `span` µs; a damaged one yields all before the damage, then raises."""
         assert self._recording is not None
         cutter = Cutter(self._span, str(self._path), merge=not self._speed)
-        slabs = Slabs(SPIKE if self._recording.spikes() else EVENT)
-        rest: Records = np.empty(0, EVENT)
+        kind = SPIKE if self._recording.spikes() else EVENT
+        slabs = Slabs(kind)
+        rest: Records = np.empty(0, kind)
         damage: BadRecording | None = None
         while damage is None:
             slab = slabs.take()

@@ -100,3 +100,14 @@ def decode(
     from nrt.bench.decode import main
 
     main(peers, formats or (), events, repeat)
+
+
+@app.command()
+def filters(
+    events: Annotated[int, typer.Option(min=100_000, help="Events in the stream.")] = 2_000_000,
+    repeat: Annotated[int, typer.Option(min=1, help="Repetitions; medians are printed.")] = 5,
+) -> None:
+    """The filters one by one and in chains, beside a plain copy of the same events."""
+    from nrt.bench.filters import main
+
+    main(events, repeat)

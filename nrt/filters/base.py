@@ -17,11 +17,13 @@ Shape = tuple[int, int, int]
 """(polarities, height, width)."""
 Longs = NDArray[np.int64]
 
-NEVER: Final = -(2**62)
-"""t of an event that never was, µs."""
+LONGEST: Final = 2**31 - 1
+"""The longest time that filters remember, µs: 35 minutes, so that it fits their 32 bits."""
 PIXELS: Final = 1 << 24
 """The largest sensor that filters keep state for; a damaged header can claim more."""
 OUTSIDE: Final = "outside the sensor"
+UNTOLD: Final = ""
+"""Labels of what a stage counts; UNTOLD is its own affair."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Stage:
     """One pass over the events of every packet, and what it remembers between them.
 
     kernel, arguments: called as kernel(words, *arguments, gone); see `nrt.filters.kernels`
-    gone, labels:      what it has counted, and under which names; None for what is not told
+    gone, labels:      what it has counted, and under which names
     """
 
     kernel: Callable[..., np.int64]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from nrt.errors import ConfigError, NotFound
 from nrt.filters import option
-from nrt.filters.base import OUTSIDE, Filter, Shape, Stage
+from nrt.filters.base import OUTSIDE, UNTOLD, Filter, Shape, Stage
 from nrt.filters.geometry import Bin, Crop, Flip, Geometry, Polarity, Rotate, Transpose, fold
 from nrt.filters.noise import Antiflicker, Background, Hot, Refractory
 from nrt.filters.thinning import Downsample, Rate
@@ -130,7 +130,7 @@ class Chain:
             for label, count in zip(stage.labels, stage.gone.tolist(), strict=True):
                 counts[label] = counts.get(label, 0) + count
         counts[OUTSIDE] = counts.pop(OUTSIDE, 0)  # last
-        return {label: count for label, count in counts.items() if count}
+        return {label: count for label, count in counts.items() if count and label != UNTOLD}
 
     def __str__(self) -> str:
         """As a URI names it, with every option."""
@@ -139,6 +139,6 @@ class Chain:
 
 def warm() -> None:
     """Compiles every filter's kernel."""
-    chain = Chain("polarity:on,background,refractory,hot,antiflicker,rate:1M,downsample:2")
+    chain = Chain("polarity:on,background,refractory,hot,hot:learn=always,antiflicker,rate:1M,downsample:2")
     chain.start((2, 4, 4))
     chain.warm()

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.filters.base import OUTSIDE, Filter, Shape, Stage
+from nrt.filters.base import OUTSIDE, UNTOLD, Filter, Shape, Stage
 from nrt.filters.option import WHOLE, choice, option
 
 Table = NDArray[np.int32]
@@ -75,8 +75,8 @@ def fold(filters: Sequence[Geometry], shape: Shape | None) -> Stage:
         behind = each.shape(shape)
         each.onto(map, shape, -1 - k)
         shape = behind
-    gone = np.zeros(len(filters) + 1, np.int64)
-    return Stage(kernels.remap, (map.x, map.y, map.p, map.swap), gone, (*labels, OUTSIDE))
+    gone = np.zeros(len(filters) + 2, np.int64)
+    return Stage(kernels.remap, (map.x, map.y, map.p, map.swap), gone, (*labels, UNTOLD, OUTSIDE))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ how many events stay, now the first ones, and adds those that it took out to `go
 they lie outside the sensor. What it remembers stands in the arrays it is given, so that it does not matter how the
 stream is cut. Every event is written, and the place to write at moves on by one or by none: that costs less than a
 branch that nobody can predict. Places are unsigned, since for signed ones numba first asks whether they are negative.
+
+What a filter takes is the time in which the processor gets at a pixel's past, so that is kept small: times are µs in
+32 bits since an origin, clock[0] (clock[1]: whether there is one), which `forget` moves on; 0 stands for never.
 """
 
 from __future__ import annotations
@@ -19,12 +22,14 @@ from nrt.jit import inline, jit
 Words = NDArray[np.uint64]
 Longs = NDArray[np.int64]
 Table = NDArray[np.int32]
+Stamps = NDArray[np.uint32]
 
 U: Final = np.uint64
 ONE: Final = np.uint64(1)
 TWO: Final = np.uint64(2)
 MILLION: Final = 1_000_000
 HOT: Final = 1 << 62
+LATEST: Final = 2**32 - 1
 
 
 @inline
@@ -62,9 +67,10 @@ def remap(words: Words, to_x: Table, to_y: Table, to_p: Table, swap: bool, gone:
     """Each coordinate becomes what its table says; then x and y change places if `swap`.
 
     An entry below 0 takes the event out: -1 - k counts it in gone[k], the least k of the three. gone[-1] counts what
-    is outside the tables.
+    is outside the tables, gone[-2] what stays.
     """
     kept, width, height = U(0), U(len(to_x)), U(len(to_y))
+    stays = 1 - len(gone)  # as an entry, that of gone[-2]
     for i in range(len(words)):
         time, rest = words[i, 0], words[i, 1]
         x, y = column(rest), line(rest)
@@ -72,23 +78,33 @@ def remap(words: Words, to_x: Table, to_y: Table, to_p: Table, swap: bool, gone:
             gone[-1] += 1
             continue
         a, b, p = to_x[x], to_y[y], to_p[U(polarity(rest))]
-        if (a | b | p) < 0:
-            least = max(a if a < 0 else -len(gone), b if b < 0 else -len(gone), p if p < 0 else -len(gone))
-            gone[-1 - least] += 1
-            continue
+        least = max(a if a < 0 else stays, b if b < 0 else stays, p if p < 0 else stays)
+        gone[U(-1 - least)] += 1
         if swap:
             a, b = b, a
         words[kept, 0] = time
         words[kept, 1] = U(a) | U(b) << U(16) | U(p) << U(32)
-        kept += ONE
+        kept += U(least == stays)
     return np.int64(kept)
 
 
 @jit
-def background(words: Words, near: Longs, width: int, height: int, time: int, gone: Longs) -> np.int64:
+def forget(times: Stamps, step: int, clock: Longs, t: np.int64, memory: int) -> None:
+    """Has times count from `memory` before `t` on, so that they fit 32 bits again; what was before that never was."""
+    origin = t - memory - 1
+    shift = origin - clock[0] if clock[1] else 0
+    for k in range(0, len(times), step):
+        times[k] = times[k] - shift if times[k] > shift else 0
+    clock[0], clock[1] = origin, 1
+
+
+@jit
+def background(
+    words: Words, near: Stamps, clock: Longs, width: int, height: int, time: int, gone: Longs
+) -> np.int64:
     """An event stays if one of its pixel's 8 neighbours had an event less than `time` ago.
 
-    near: int64[(height + 2) * (width + 2)], t of the last event next to each pixel, with a frame around the sensor.
+    near: uint32[(height + 2) * (width + 2)], time of the last event next to each pixel, with a frame around the sensor.
     """
     kept, outside, row = U(0), 0, U(width + 2)
     for i in range(len(words)):
@@ -98,14 +114,18 @@ def background(words: Words, near: Longs, width: int, height: int, time: int, go
             outside += 1
             continue
         t = np.int64(stamp)
+        if not clock[1] or t - clock[0] > LATEST:
+            forget(near, 1, clock, t, time)
+        t -= clock[0]
         above = y * row + x
         here = above + row
         below = here + row
+        before = np.int64(near[here + ONE])
         near[above] = near[above + ONE] = near[above + TWO] = t
         near[here] = near[here + TWO] = t
         near[below] = near[below + ONE] = near[below + TWO] = t
         words[kept, 0], words[kept, 1] = stamp, rest
-        kept += U(t - near[here + ONE] < time)
+        kept += U(t - before < time and before > 0)
     gone[0] += len(words) - np.int64(kept) - outside
     gone[1] += outside
     return np.int64(kept)
@@ -113,11 +133,11 @@ def background(words: Words, near: Longs, width: int, height: int, time: int, go
 
 @jit
 def refractory(
-    words: Words, last: Longs, width: int, height: int, time: int, any: bool, gone: Longs
+    words: Words, last: Stamps, clock: Longs, width: int, height: int, time: int, any: bool, gone: Longs
 ) -> np.int64:
     """An event stays if at least `time` has passed since its pixel's last event that stayed; or that came, if `any`.
 
-    last: int64[height * width], t of that event.
+    last: uint32[height * width], time of that event.
     """
     kept, outside = U(0), 0
     for i in range(len(words)):
@@ -127,8 +147,11 @@ def refractory(
             outside += 1
             continue
         t, at = np.int64(stamp), y * U(width) + x
-        before = last[at]
-        stays = t - before >= time
+        if not clock[1] or t - clock[0] > LATEST:
+            forget(last, 1, clock, t, time)
+        t -= clock[0]
+        before = np.int64(last[at])
+        stays = t - before >= time or before == 0
         last[at] = t if stays or any else before
         words[kept, 0], words[kept, 1] = stamp, rest
         kept += U(stays)
@@ -138,21 +161,44 @@ def refractory(
 
 
 @jit
-def hot(
-    words: Words,
-    pixels: Longs,
-    clock: Longs,
-    width: int,
-    height: int,
-    time: int,
-    count: int,
-    once: bool,
-    gone: Longs,
+def hot_once(
+    words: Words, counts: Table, clock: Longs, width: int, height: int, time: int, count: int, gone: Longs
 ) -> np.int64:
-    """An event goes if its pixel had `count` events in the `time` window before this one; or in the first, if `once`.
+    """An event goes if its pixel had `count` events in the first `time` of the stream.
+
+    counts: int32[height * width], events in that time. clock: when it ends, whether the stream has begun.
+    gone: [2] pixels found hot.
+    """
+    kept, outside, found = U(0), 0, 0
+    for i in range(len(words)):
+        stamp, rest = words[i, 0], words[i, 1]
+        x, y = column(rest), line(rest)
+        if x >= U(width) or y >= U(height):
+            outside += 1
+            continue
+        t, at = np.int64(stamp), y * U(width) + x
+        if not clock[1]:
+            clock[0], clock[1] = t + time, 1
+        learns, number = t < clock[0], counts[at]
+        if learns and number < count:
+            counts[at] = number + 1
+            found += number + 1 == count
+        words[kept, 0], words[kept, 1] = stamp, rest
+        kept += U(learns or number < count)
+    gone[0] += len(words) - np.int64(kept) - outside
+    gone[1] += outside
+    gone[2] += found
+    return np.int64(kept)
+
+
+@jit
+def hot_always(
+    words: Words, pixels: Longs, clock: Longs, width: int, height: int, time: int, count: int, gone: Longs
+) -> np.int64:
+    """An event goes if its pixel had `count` events in the `time` window before this one.
 
     pixels: int64[height * width, 2], flat: the window in which a pixel had its last event, and how many it had there,
-    with bit 62 set if it is hot in it. clock: whether the stream has begun, this window's number, its end.
+    with bit 62 set if it is hot in it. clock: this window's end, whether the stream has begun, this window's number.
     gone: [2] how often a pixel was found hot.
     """
     kept, outside, found = U(0), 0, np.int64(0)
@@ -163,27 +209,20 @@ def hot(
             outside += 1
             continue
         t, at = np.int64(stamp), (y * U(width) + x) * TWO
-        if not clock[0]:
-            clock[0], clock[2] = 1, t + time
-        if t >= clock[2]:
-            ended = (t - clock[2]) // time + 1
-            clock[1] += ended
-            clock[2] += ended * time
-        window, state = clock[1], pixels[at + ONE]
-        if once:
-            burns = window > 0 and state >= count
-            number = state + np.int64(window == 0)
-            found += np.int64(window == 0 and number == count)
-            state = number
-        else:
-            burns, number = state >= HOT, state & (HOT - 1)
-            if pixels[at] != window:
-                burns = pixels[at] == window - 1 and number >= count
-                number = 0
-            number += 1
-            found += np.int64(number == count)
-            state = number | (HOT if burns else 0)
-        pixels[at], pixels[at + ONE] = window, state
+        if not clock[1]:
+            clock[0], clock[1] = t + time, 1
+        if t >= clock[0]:
+            ended = (t - clock[0]) // time + 1
+            clock[0] += ended * time
+            clock[2] += ended
+        state = pixels[at + ONE]
+        burns, number = state >= HOT, state & (HOT - 1)
+        if pixels[at] != clock[2]:
+            burns = pixels[at] == clock[2] - 1 and number >= count
+            number = 0
+        number += 1
+        found += np.int64(number == count)
+        pixels[at], pixels[at + ONE] = clock[2], number | (HOT if burns else 0)
         words[kept, 0], words[kept, 1] = stamp, rest
         kept += U(not burns)
     gone[0] += len(words) - np.int64(kept) - outside
@@ -258,7 +297,8 @@ def limit(
 @jit
 def flicker(
     words: Words,
-    pixels: Longs,
+    pixels: Stamps,
+    clock: Longs,
     width: int,
     height: int,
     shortest: int,
@@ -269,8 +309,8 @@ def flicker(
 ) -> np.int64:
     """Events of a pixel go while its last `periods` cycles were in the band, each as long as the one before it.
 
-    pixels: int64[height * width, 2], flat: t at which a pixel's cycle began (with the first ON after OFF), and
-    the length of the cycle before << 32 | regular cycles in a row << 1 | polarity of the last event.
+    pixels: uint32[height * width, 2], flat: the time at which a pixel's cycle began (with the first ON after OFF), and
+    the length of the cycle before << 11 | regular cycles in a row << 1 | polarity of the last event.
     """
     kept, outside = U(0), 0
     for i in range(len(words)):
@@ -281,19 +321,21 @@ def flicker(
             continue
         on = polarity(rest)
         t, at = np.int64(stamp), (y * U(width) + x) * TWO
-        state = pixels[at + ONE]
-        length, regular = state >> 32, (state >> 1) & 0x7FFFFFFF
-        past = t - pixels[at]
-        if past > longest:
-            length = regular = np.int64(0)
+        if not clock[1] or t - clock[0] > LATEST:
+            forget(pixels, 2, clock, t, longest)
+        t -= clock[0]
+        begun, state = np.int64(pixels[at]), np.int64(pixels[at + ONE])
+        length, regular, past = state >> 11, (state >> 1) & 0x3FF, t - begun
+        if past > longest or begun == 0:
+            past = length = regular = np.int64(0)
         if on > state & 1:
-            if past < shortest or past > longest:
+            if past < shortest:
                 length = regular = np.int64(0)
             else:
                 alike = length == 0 or abs(past - length) <= jitter
                 length, regular = past, min(regular + 1, np.int64(periods)) if alike else np.int64(1)
             pixels[at] = t
-        pixels[at + ONE] = length << 32 | regular << 1 | on
+        pixels[at + ONE] = length << 11 | regular << 1 | on
         words[kept, 0], words[kept, 1] = stamp, rest
         kept += U(regular < periods)
     gone[0] += len(words) - np.int64(kept) - outside

@@ -7,15 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from nrt.filters.base import NEVER, Filter, Longs, Shape, Stage
+from nrt.filters.base import LONGEST, Filter, Longs, Shape, Stage
 from nrt.filters.option import DURATION, WHOLE, choice, option
 
 
-def _pairs(pixels: int, first: int) -> Longs:
-    """Two numbers for each pixel: `first` and 0."""
-    pairs = np.zeros(2 * pixels, np.int64)
-    pairs[::2] = first
-    return pairs
+def _clock() -> Longs:
+    return np.zeros(3, np.int64)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,14 +32,14 @@ class Background(Filter):
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a time that no event could meet."""
-        self._check(0 < self.time < 2**60, "the time must be at least 1us")
+        self._check(0 < self.time <= LONGEST, "the time must lie between 1us and 35min")
 
     def start(self, shape: Shape | None) -> Stage:
         from nrt.filters import kernels
 
         width, height = self._size(shape)
-        near = np.full((height + 2) * (width + 2), NEVER, np.int64)
-        return self._stage(kernels.background, near, width, height, self.time)
+        near = np.zeros((height + 2) * (width + 2), np.uint32)
+        return self._stage(kernels.background, near, _clock(), width, height, self.time)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,14 +60,14 @@ class Refractory(Filter):
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a time that is none."""
-        self._check(0 < self.time < 2**60, "the time must be at least 1us")
+        self._check(0 < self.time <= LONGEST, "the time must lie between 1us and 35min")
 
     def start(self, shape: Shape | None) -> Stage:
         from nrt.filters import kernels
 
         width, height = self._size(shape)
-        last = np.full(height * width, NEVER, np.int64)
-        return self._stage(kernels.refractory, last, width, height, self.time, self.since == "any")
+        last = np.zeros(height * width, np.uint32)
+        return self._stage(kernels.refractory, last, _clock(), width, height, self.time, self.since == "any")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,16 +88,18 @@ class Hot(Filter):
     def __post_init__(self) -> None:
         """Raises ConfigError for no time or no events."""
         self._check(0 < self.time < 2**60, "the time must be at least 1us")
-        self._check(self.count > 0, "the count must be at least 1")
+        self._check(0 < self.count < 2**31, "the count must be at least 1")
 
     def start(self, shape: Shape | None) -> Stage:
         from nrt.filters import kernels
 
         width, height = self._size(shape)
-        clock = np.zeros(3, np.int64)
-        settings = (width, height, self.time, self.count, self.learn == "once")
-        pixels = _pairs(height * width, 0)
-        return self._stage(kernels.hot, pixels, clock, *settings, also=["hot pixels"])
+        settings = (_clock(), width, height, self.time, self.count)
+        if self.learn == "once":
+            counts = np.zeros(height * width, np.int32)
+            return self._stage(kernels.hot_once, counts, *settings, also=["hot pixels"])
+        pixels = np.zeros(2 * height * width, np.int64)
+        return self._stage(kernels.hot_always, pixels, *settings, also=["hot pixels"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ class Antiflicker(Filter):
     def __post_init__(self) -> None:
         """Raises ConfigError for a band that holds no frequency."""
         self._check(0 < self.low <= self.high <= 1_000_000, "it must hold 1 <= low <= high <= 1000000")
-        self._check(0 < self.periods < 2**31, "the number of periods must be at least 1")
+        self._check(0 < self.periods <= 1_000, "the number of periods must lie between 1 and 1000")
         self._check(0 <= self.jitter < 2**60, "the jitter must not be negative")
 
     def start(self, shape: Shape | None) -> Stage:
@@ -134,5 +133,5 @@ class Antiflicker(Filter):
 
         width, height = self._size(shape)
         band = (1_000_000 // self.high, -(-1_000_000 // self.low))
-        pixels = _pairs(height * width, NEVER)
-        return self._stage(kernels.flicker, pixels, width, height, *band, self.jitter, self.periods)
+        pixels = np.zeros(2 * height * width, np.uint32)
+        return self._stage(kernels.flicker, pixels, _clock(), width, height, *band, self.jitter, self.periods)

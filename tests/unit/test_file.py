@@ -14,7 +14,7 @@ import nrt
 from nrt import formats, registry
 from nrt.clock import now
 from nrt.file import FileSource
-from nrt.packet import EVENT, Packet, Records
+from nrt.packet import EVENT, SPIKE, Packet, Records
 from nrt.timeline import RESET, SLAB, Cutter, Order, Slabs
 from tests.fakes import events
 
@@ -175,3 +175,12 @@ async def test_the_identity_changes_with_the_content(tmp_path: Path) -> None:
         prints.add(source.identity()["fingerprint"])
     assert len(prints) == 2
     assert all(len(p) == len(hashlib.sha256().hexdigest()) for p in prints)
+
+
+async def test_a_recording_of_spikes_is_played_as_spikes(tmp_path: Path) -> None:
+    spikes = np.zeros(5, SPIKE)
+    spikes["t"], spikes["n"], spikes["v"] = [0, 1, 20_000, 20_000, 90_000], [3, 1, 0, 7, 7], 1
+    with formats.create(tmp_path / "a.h5", "hdf5", (1, 1, 8), spikes=True) as writer:
+        writer.write(spikes)
+    packets = await play(tmp_path / "a.h5")
+    assert [row for packet in packets for row in packet.data.tolist()] == spikes.tolist()
