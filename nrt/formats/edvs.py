@@ -14,11 +14,14 @@ Nothing frames an event: bit 7 of its first byte is set, but any byte may have i
 have been lost or added; from there on bytes are skipped, and counted, until `VERIFY` events in a row make sense:
 first bytes with bit 7, times (E2 to E4) that advance by less than half a turn, E1 times that end within 4 bytes.
 A clock that turned over more than once in a pause cannot be told from one that turned once.
-Source: firmware text of the mini-eDVS (iniVation); libcaer, edvs.c.
+Source: firmware text of the eDVS-4337 and the mini-eDVS (iniVation); libcaer, edvs.c. p is the chip's own bit, 0 for
+ON: jAER hands it on as bit 0 of a DVS128 address (eDVS128_HardwareInterface.java), which is inverted in jAER's
+DVS128.java and in libcaer's dvs128.c. Older versions of libcaer's edvs.c did not invert it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
 import numpy as np
@@ -171,6 +174,9 @@ class EdvsDecoder(Decoder):
         self._consumed += used
         return used, written
 
+    def counters(self) -> Mapping[str, int]:
+        return {"bytes skipped": self.skipped} if self.skipped else {}
+
     def complaint(self) -> tuple[int, str] | None:
         if self._events or self.skipped < _HOPELESS:
             return None
@@ -178,12 +184,15 @@ class EdvsDecoder(Decoder):
 
 
 class EdvsEncoder(Encoder):
-    """Events in, eDVS bytes out. Nothing is sent between events, so a reader learns the time only from them."""
+    """Events in, eDVS bytes out. Nothing is sent between events, so a reader learns the time only from them.
+
+    bridged: whether pauses that a reader cannot tell the length of are refused; a camera has no choice
+    """
 
     side: ClassVar[int] = SIDE
 
-    def __init__(self, form: Form = 4) -> None:
-        self._form = form
+    def __init__(self, form: Form = 4, *, bridged: bool = True) -> None:
+        self._form, self._bridged = form, bridged
         self._time = 0
         self.word = 1 if form == 1 else 2 + (form if form > 1 else 0)
 
@@ -191,7 +200,8 @@ class EdvsEncoder(Encoder):
         require_order("eDVS", events, after=self._time)
         require_addresses("eDVS", events, SIDE, SIDE)
         pairs = event_words(np.ascontiguousarray(events))
-        self._require_short_pauses(pairs[:, 0])
+        if self._bridged:
+            self._require_short_pauses(pairs[:, 0])
         out = np.empty(_LONGEST * len(pairs), np.uint8)
         size = _encode(pairs, out, self._form, self._time)
         if len(pairs):

@@ -6,22 +6,30 @@ import asyncio
 import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Final
 
+from nrt.clock import now
 from nrt.errors import DeviceError
 from nrt.formats.base import Decoder
 from nrt.live.intake import Intake
+from nrt.live.silence import Silence
 from nrt.live.source import LiveSource
 from nrt.registry import Duration, Uri
 from nrt.wire import Wire, wire
+
+FAREWELL: Final = 1.0
+"""Seconds that asking a camera to stop may take: a line may be stuck."""
 
 
 class Camera(LiveSource):
     """Subclasses say how it is greeted, started and stopped, and what decodes its bytes.
 
-    line: what the camera's spec says of its own line (baud, vendor, product, …), below the URI's options
+    line:     what the camera's spec says of its own line (baud, vendor, product, …), below the URI's options
+    promised: whether its protocol has it send words even when it sees nothing; then silence is an error
     """
 
     line: Mapping[str, int] = {}
+    promised: bool = False
 
     def __init__(
         self,
@@ -34,6 +42,7 @@ class Camera(LiveSource):
     ) -> None:
         super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict)
         self._wire: Wire = wire(uri, self.line)
+        self._silence = Silence(str(uri), promised=self.promised)
         self._watch: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -67,13 +76,20 @@ class Camera(LiveSource):
     async def _start(self, intake: Intake, end: Callable[[BaseException | None], None]) -> None:
         def take(data: bytes, stamp: int) -> None:
             if data:
+                self._silence.heard(stamp)
+                self._arrived(stamp)
                 intake.bytes(data, stamp)
             else:
+                self._silence.quiet(stamp)
                 intake.quiet(stamp)
 
+        self._silence.begin(now())
         self._wire.feed(take)
         self._watch = asyncio.create_task(self._until_gone(end), name="nrt.camera")
         await self._begin()
+
+    def _arrived(self, stamp: int) -> None:
+        """Before bytes that arrived at host time `stamp`, ns, are decoded."""
 
     async def _until_gone(self, end: Callable[[BaseException | None], None]) -> None:
         try:
@@ -85,8 +101,9 @@ class Camera(LiveSource):
         watch, self._watch = self._watch, None
         if watch is None:
             return
-        with contextlib.suppress(DeviceError):  # it is gone: nothing streams
-            await self._halt()
+        with contextlib.suppress(DeviceError, TimeoutError):  # it is gone, or takes no more commands
+            async with asyncio.timeout(FAREWELL):
+                await self._halt()
         watch.cancel()
         await asyncio.wait([watch])
 
@@ -94,4 +111,4 @@ class Camera(LiveSource):
         """What was repaired or dropped, here and on the wire; only what is not zero."""
         plain = ("bytes in", "bytes out")
         line = {name: count for name, count in self._wire.counters().items() if name not in plain}
-        return {**super().counters(), **line}
+        return {**super().counters(), **self._silence.counters(), **line}
