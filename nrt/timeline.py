@@ -59,6 +59,20 @@ class Order:
         self._shift = 0
         self._last: int | None = None
 
+    @property
+    def last(self) -> int | None:
+        """Time of the last event; None before the first."""
+        return self._last
+
+    @property
+    def shift(self) -> int:
+        """µs that events are later here than on their own clock, after resets and gaps."""
+        return self._shift
+
+    def passed(self, last: int) -> None:
+        """Somebody else found all events up to one at `last` to be in order, and shifted them."""
+        self._last = last
+
     def arrange(self, events: Records, kept: int, horizon: int) -> Times:
         """Orders `events` in place, of which the first `kept` are ordered already; none stays before `horizon`.
 

@@ -16,7 +16,8 @@ import numpy as np
 from nrt.errors import ConfigError, StreamError
 from nrt.formats.base import Decoder
 from nrt.live.arrival import Arrival
-from nrt.packet import EVENT, Packet, Records
+from nrt.live.order import in_order, place, warm
+from nrt.packet import EVENT, Packet, Records, words
 from nrt.timeline import GAP, Order, Slabs
 
 QUIET: Final = 25_000
@@ -54,6 +55,7 @@ class Intake:
         self._filter = filter
         self._slabs = Slabs(EVENT, keep=64)
         self._slab: Records = self._slabs.take()
+        self._words = words(self._slab).view(np.int64)
         self._begin = self._end = 0  # events of the slab that no packet has yet
         self._rest = b""
         self._order = Order(GAP)
@@ -61,6 +63,7 @@ class Intake:
         self._horizon: int | None = None  # where the next packet begins
         self._lost = 0
         self.arrival = Arrival()
+        warm()
 
     def bytes(self, data: bytes, stamp: int) -> None:
         """Bytes that arrived at host time `stamp`, ns. Raises StreamError for what cannot be of this camera."""
@@ -103,8 +106,7 @@ class Intake:
         ended = (reached - self._horizon) // self._cut.span
         if ended > 0:
             edge = self._horizon + ended * self._cut.span
-            t = self._slab["t"][self._begin : self._end]
-            self._leave(self._begin + int(np.array(t).searchsorted(edge)), edge, now)
+            self._leave(place(self._words, self._begin, self._end, edge), edge, now)
 
     def finish(self, stamp: int) -> None:
         """No more comes: what is left leaves as the last packet."""
@@ -132,46 +134,55 @@ class Intake:
             return
         waiting = self._slab[self._begin : self._end]
         if len(waiting) > len(self._slab) // 2:
-            t = int(waiting["t"][-1])
-            self._leave(self._end, t + 1, self._stamp)
+            self._leave(self._end, self._time(self._end - 1) + 1, self._stamp)
             waiting = waiting[:0]
         slab = self._slabs.take()
         slab[: len(waiting)] = waiting
         self._slab, self._begin, self._end = slab, 0, len(waiting)
+        self._words = words(slab).view(np.int64)
 
     def _arrange(self, written: int) -> None:
         kept = self._end - self._begin
-        self._end += written
+        fresh, self._end = self._end, self._end + written
         horizon = -(2**62) if self._horizon is None else self._horizon
-        part = self._slab[self._begin : self._end]
-        self._times = self._order.arrange(part, kept, horizon)
-        if self._order.counts["resets"] != self._resets:
-            self._resets = self._order.counts["resets"]
+        order = self._order
+        if order.last is not None and in_order(
+            self._words, fresh, self._end, max(order.last, horizon), order.shift, GAP
+        ):
+            order.passed(self._time(self._end - 1))
+            return
+        order.arrange(self._slab[self._begin : self._end], kept, horizon)
+        if order.counts["resets"] != self._resets:
+            self._resets = order.counts["resets"]
             self.arrival.reset()
         if self._horizon is None:
-            self._horizon = int(self._times[0])
+            self._horizon = self._time(self._begin)
+
+    def _time(self, k: int) -> int:
+        """That of the event at place `k` of the slab."""
+        return int(self._words[k, 0])
 
     def _emit(self, stamp: int) -> None:
         """Lets the packets leave that are complete."""
         self._stamp = stamp
         span, count = self._cut.span, self._cut.count
         assert self._horizon is not None
-        first, last, t = self._begin, int(self._times[-1]), self._times
         if span:
-            while self._horizon + span <= last:
-                edge = self._horizon + span
-                self._leave(first + int(t.searchsorted(edge)), edge, stamp)
+            last = self._time(self._end - 1)
+            while (edge := self._horizon + span) <= last:
+                self._leave(place(self._words, self._begin, self._end, edge), edge, stamp)
         elif count:
             while self._end - self._begin >= count:
-                edge = int(t[self._begin + count - 1 - first]) + 1  # with all others of that µs
-                self._leave(first + int(t.searchsorted(edge)), edge, stamp)
+                edge = self._time(self._begin + count - 1) + 1  # with all others of that µs
+                self._leave(place(self._words, self._begin, self._end, edge), edge, stamp)
 
     def _settle(self, stamp: int) -> None:
         """At the end of a read."""
         if self._end > self._begin:
-            self.arrival.saw(int(self._slab["t"][self._end - 1]), stamp)
+            last = self._time(self._end - 1)
+            self.arrival.saw(last, stamp)
             if not self._cut.span and not self._cut.count:
-                self._leave(self._end, int(self._slab["t"][self._end - 1]) + 1, stamp)
+                self._leave(self._end, last + 1, stamp)
 
     def _leave(self, upto: int, end: int, stamp: int) -> None:
         """The events up to place `upto` of the slab leave as a packet that ends at `end`."""
