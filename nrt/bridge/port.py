@@ -117,6 +117,8 @@ class Port:
             await work
         except DeviceError as error:
             self.fail(error)
+        except Exception as error:
+            self.fail(DeviceError(self.name, f"its line failed: {error!r}"))
 
     async def _read(self) -> None:
         while True:

@@ -15,7 +15,7 @@ from nrt.registry import Uri
 from nrt.testing import DeviceConformance
 from nrt.testing.stimulus import small, spaced
 from nrt.wire import board
-from nrt_sim.serve import PtyDoor, Server, TcpDoor
+from nrt_sim.serve import PtyDoor, Server
 
 
 class TestEmulated(DeviceConformance):
@@ -48,17 +48,6 @@ class TestAcrossATerminal(DeviceConformance):
     @pytest.fixture(autouse=True)
     def served(self) -> Iterator[None]:
         with Server(board(Uri.parse("tinyodin+emu:")), PtyDoor()) as server:
-            self.address = f"tinyodin{server.address}"
-            yield
-
-    def device(self) -> Device:
-        return registry.device(self.address)
-
-
-class TestAcrossTcp(DeviceConformance):
-    @pytest.fixture(autouse=True)
-    def served(self) -> Iterator[None]:
-        with Server(board(Uri.parse("tinyodin+emu:")), TcpDoor(0)) as server:
             self.address = f"tinyodin{server.address}"
             yield
 

@@ -9,6 +9,7 @@ of the chip's RTL.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from nrt.network import Network
 from nrt.packet import EVENT, SPIKE, Packet, Records, events_from_array
 from nrt.profile import ClockMap, Sync
 from nrt.registry import Uri
-from nrt.steps import Span, Steps
+from nrt.steps import Steps
 from nrt.wire import wire
 from nrt_drivers.tinyodin import load
 from nrt_drivers.tinyodin.chip import CHIP
@@ -88,7 +89,7 @@ class TinyOdinDevice(Device):
             raise
 
     async def close(self) -> None:
-        self._stop()
+        await self._stop()
         await self._bridge.close()
 
     async def plan(
@@ -132,24 +133,23 @@ class TinyOdinDevice(Device):
             packet = dataclasses.replace(packet, data=events_from_array(packet.data))
         run = self._running()
         await run.room()
-        await self._pass_on(run, run.steps.advance(packet))
+        await self._begin()
+        run.put(run.encoder.encode(run.steps.advance(packet)))
 
     async def finish(self) -> None:
         run = self._running()
         await run.room()
         span = run.steps.finish()
         if span is not None:
-            await self._pass_on(run, span)
+            run.put(run.encoder.encode(span))
         run.end()
 
-    async def _pass_on(self, run: _Run, span: Span) -> None:
+    async def _begin(self) -> None:
+        """The first packet of a run: from here on the chip's state changes, and its energy counts."""
         if not self._used and "power" in self._bridge.identity.capabilities:
             self._bridge.samples()
             await self._bridge.measure_power(POWER_PERIOD_US)
         self._used = True
-        sent = run.encoder.encode(span)
-        run.put(sent)
-        await self._bridge.send(sent.words)
 
     async def spikes(self) -> AsyncIterator[Packet]:
         run = self._running()
@@ -203,32 +203,49 @@ class TinyOdinDevice(Device):
 
     def _running(self) -> _Run:
         if self._run is None:
-            self._run = _Run(self._deployed())
+            self._run = _Run(self._deployed(), self._bridge)
         return self._run
 
-    def _stop(self) -> None:
+    async def _stop(self) -> None:
         run, self._run = self._run, None
         if run is not None:
-            run.end()
+            await run.stop()
 
     async def _halt(self) -> None:
         """Ends a run under way: the chip does what it was given, and nobody hears of it."""
         running = self._run is not None
-        self._stop()
+        await self._stop()
         if running and self._used:
             await self._bridge.drain()
 
 
 class _Run:
-    """What is under way between `send` and `spikes`: spans in order, and room for a few."""
+    """What is under way between `send` and `spikes`: spans in order, and room for a few.
 
-    def __init__(self, program: Program) -> None:
+    A task of its own hands them to the bridge: so a span is sent whole, whoever is cancelled meanwhile.
+    """
+
+    def __init__(self, program: Program, bridge: Bridge) -> None:
         self.steps = Steps(program.network.semantics.dt)
         self.encoder, self.decoder = Encoder(program), Decoder(program)
         self.doubts: Mapping[str, int] = {}
+        self._bridge = bridge
         self._sent: deque[Sent] = deque()
+        self._outbox: asyncio.Queue[Sent] = asyncio.Queue()
         self._ended = False
         self._change = asyncio.Event()
+        self._task = asyncio.create_task(self._pass_on(), name="nrt.tinyodin send")
+
+    async def _pass_on(self) -> None:
+        with contextlib.suppress(DeviceError):  # whoever waits for the spikes is told
+            while True:
+                await self._bridge.send((await self._outbox.get()).words)
+
+    async def stop(self) -> None:
+        """Nothing more is sent."""
+        self.end()
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
     async def room(self) -> None:
         """Waits while `DEPTH` spans are not taken."""
@@ -237,6 +254,7 @@ class _Run:
 
     def put(self, sent: Sent) -> None:
         self._sent.append(sent)
+        self._outbox.put_nowait(sent)
         self._change.set()
 
     async def next(self) -> Sent | None:

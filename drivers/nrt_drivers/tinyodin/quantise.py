@@ -68,7 +68,11 @@ class Fitted:
     def __str__(self) -> str:
         if not (self.error or self.leak_error):
             return "exact"
-        text = f"weights off by at most {self.error:.3g}, rms {self.relative:.2%}" if self.error else "weights exact"
+        text = (
+            f"weights off by at most {self.error:.3g}, rms {self.relative:.2%}"
+            if self.error
+            else "weights exact"
+        )
         text += f"; leak off by {self.leak_error:.2%} of the threshold" if self.leak_error else ""
         for count, what in ((self.clipped, "clipped"), (self.vanished, "rounded to 0")):
             text += f"; {count} weights {what}" if count else ""

@@ -39,7 +39,7 @@ from nrt.wire import board
 from nrt.wire.usb import UsbWire
 from nrt_drivers.tinyodin.device import TinyOdinDevice
 from nrt_drivers.tinyodin.replay import replay
-from nrt_sim.serve import PtyDoor, Server
+from nrt_sim.serve import PtyDoor, Server, TcpDoor
 from nrt_sim.serve.usb import UsbBoard
 from tests.e2e.conftest import environment
 
@@ -318,6 +318,19 @@ async def test_a_second_driver_finds_the_board_busy_and_a_second_process_too() -
         assert said.strip() == b"busy"
 
 
+async def test_a_run_that_is_stopped_delivers_what_was_sent_and_ends() -> None:
+    """Even in the middle of a packet that is far larger than the board's credit."""
+    network = layers([np.array([[4.0]])], threshold=10.0)
+    packet = at(*((k, 0) for k in range(20_000)), end=20_000)
+    async with session("tinyodin+emu:?fifo=64", network) as opened:
+        async with opened.stream(Script([packet, packet])) as run:
+            await asyncio.sleep(0.05)
+            run.stop()
+            came = [len(p) async for p in run]
+        assert sum(came) in (0, 6666, 13333)
+        assert sum(map(len, await play(opened, [at(*((k, 0) for k in range(30)), end=30)]))) == 10
+
+
 async def test_a_network_must_be_deployed_first() -> None:
     device = registry.device("tinyodin+emu:")
     async with asyncio.timeout(30):
@@ -347,6 +360,11 @@ async def test_recordings_of_the_rtl_come_out_the_same_over_any_wire(data: Path,
     path = data / "tinyodin" / f"rtl_{number:02}.npz"
     assert await replayed(path) == ""
     assert await replayed(path, f"tinyodin+emu:?faults=corrupt:1e-4,lose:1e-4,seed:{number}") == ""
+
+
+async def test_a_recording_comes_out_the_same_over_tcp(data: Path) -> None:
+    with Server(board(Uri.parse("tinyodin+emu:")), TcpDoor(0)) as server:
+        assert await replayed(data / "tinyodin" / "rtl_04.npz", f"tinyodin{server.address}") == ""
 
 
 async def test_a_recording_comes_out_the_same_over_usb(data: Path) -> None:
