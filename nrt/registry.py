@@ -97,7 +97,14 @@ DEVICES: Final[Mapping[str, Entry]] = {
     ),
 }
 
+_LIBRARY: Final = "through neuromorphic-drivers (never tried on a camera)"
+
 SOURCES: Final[Mapping[str, Entry]] = {
+    "dvs128": Entry("nrt_drivers.cameras.dvs128:Dvs128Camera", "DVS128 on USB (never tried on a camera)"),
+    "davis346": Entry("nrt_drivers.cameras.vendors:Davis346Camera", f"iniVation DAVIS346 {_LIBRARY}"),
+    "dvxplorer": Entry("nrt_drivers.cameras.vendors:DvxplorerCamera", f"iniVation DVXplorer {_LIBRARY}"),
+    "evk3": Entry("nrt_drivers.cameras.vendors:Evk3Camera", f"Prophesee EVK3 HD {_LIBRARY}"),
+    "evk4": Entry("nrt_drivers.cameras.vendors:Evk4Camera", f"Prophesee EVK4 {_LIBRARY}"),
     "edvs": Entry("nrt_drivers.cameras.edvs:EdvsCamera", "eDVS on a serial line (never tried on a camera)"),
     "file": Entry("nrt.file:FileSource", "a recording of any format; a plain path means the same"),
     "spif": Entry("nrt_drivers.cameras.spif:SpifSource", "address events over UDP: SPIF, AEStream, nrt play"),
@@ -118,8 +125,13 @@ WIRES: Final[Mapping[str, Entry]] = {
 """What a URI's +wire names; a device lists those that it speaks over in its class attribute `wires`."""
 
 BOARDS: Final[Mapping[str, Entry]] = {
+    "dvs128": Entry("nrt_sim.cameras.dvs128:Dvs128Board", "a DVS128 that plays a scene or a recording"),
     "edvs": Entry("nrt_sim.cameras.edvs:EdvsBoard", "an eDVS that plays a scene or a recording"),
     "tinyodin": Entry("nrt_sim.chips.tinyodin.board:TinyOdinBoard", "a tinyODIN behind an AER bridge"),
+    "davis346": Entry("nrt_sim.cameras.vendors:davis346", "a DAVIS346 behind the calls of its library"),
+    "dvxplorer": Entry("nrt_sim.cameras.vendors:dvxplorer", "a DVXplorer behind the calls of its library"),
+    "evk3": Entry("nrt_sim.cameras.vendors:evk3", "an EVK3 HD behind the calls of its library"),
+    "evk4": Entry("nrt_sim.cameras.vendors:evk4", "an EVK4 behind the calls of its library"),
     "speck": Entry("nrt_sim.chips.speck.double:samna", "a Speck2f kit behind the calls of samna"),
 }
 """Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""
@@ -205,7 +217,10 @@ def _line_options(made: Callable[..., Any], uri: Uri) -> list[str]:
     if not wires:
         return []
     if uri.wire not in wires:
-        raise ConfigError(f"{uri}: write {' or '.join(f'{uri.scheme}+{each}:' for each in wires)}")
+        known = " or ".join(f"{uri.scheme}{'+' + each if each else ''}:" for each in wires)
+        raise ConfigError(f"{uri}: write {known}")
+    if not uri.wire:
+        return []
     far = board(uri.scheme) if uri.wire == "emu" else load(WIRES[uri.wire])
     carries_bytes = hasattr(far, "receive") or hasattr(far, "read")
     return [*option_names(far), *(["faults"] if carries_bytes else [])]

@@ -8,17 +8,22 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import numpy as np
+
 from nrt.clock import now
 from nrt.errors import DeviceError
 from nrt.formats.base import Decoder
 from nrt.live.intake import Intake
 from nrt.live.silence import Silence
 from nrt.live.source import LiveSource
+from nrt.packet import EVENT
 from nrt.registry import Duration, Uri
 from nrt.wire import Wire, wire
 
 FAREWELL: Final = 1.0
 """Seconds that asking a camera to stop may take: a line may be stuck."""
+_NOTHING: Final = np.frombuffer(bytes(64), np.uint8)[:0]
+"""Bytes as they arrive, and none of them."""
 
 
 class Camera(LiveSource):
@@ -50,6 +55,7 @@ class Camera(LiveSource):
         await self._wire.open()
         try:
             await self._greet()
+            self._decoder().decode(_NOTHING, np.zeros(64, EVENT))  # compiles it before it matters
         except BaseException:
             await self._wire.close()
             raise

@@ -47,6 +47,7 @@ class EdvsBoard:
         limits = self._spec.limit("width"), self._spec.limit("height")
         self._clock = Clock(skew_ppm)
         self._stream = Stream(Player(plays, *limits), self._clock, rate=baud / 10, depth=_BUFFER, size=6)
+        self._stream.warm(EdvsEncoder())
         self._formats = self._spec.enum("format_lpc2106" if generation == "lpc2106" else "format").values
         self._registers = {register.address: 0 for register in self._spec.registers.values()}
         self.biases: tuple[int, ...] = ()

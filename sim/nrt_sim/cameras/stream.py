@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from nrt.formats.base import Encoder
-from nrt.packet import Records
+from nrt.packet import EVENT, Records
 from nrt_sim.cameras.player import Player
 from nrt_sim.serve.line import Line
 
@@ -56,6 +56,11 @@ class Stream:
         self._next = 0
         self._dropped = 0
 
+    @staticmethod
+    def warm(encoder: Encoder) -> None:
+        """Compiles what a camera that streams cannot wait for. The encoder is used up."""
+        encoder.encode(np.zeros(1, EVENT), 1)
+
     @property
     def running(self) -> bool:
         """Whether events are sent."""
@@ -87,14 +92,15 @@ class Stream:
         return self._line.pop(now)
 
     def _happened(self, encoder: Encoder, now: int) -> bytes:
-        events, _ = self.player.take(now)
+        events, elapsed = self.player.take(now)
         room = max(self._depth - len(self._line), 0) // self._size
         self._dropped += max(len(events) - room, 0)
         events = events[:room]
-        if self.player.begin is not None:
-            self.clock.after(self.player.begin, events)
-        raw: np.ndarray[tuple[int], np.dtype[np.uint8]] = encoder.encode(events, self.clock.time(now))
-        return raw.tobytes()
+        begin = self.player.begin
+        if begin is None:
+            return encoder.encode(events, self.clock.time(now)).tobytes()
+        self.clock.after(begin, events)
+        return encoder.encode(events, self.clock.time(begin + elapsed * 1_000)).tobytes()
 
     def due(self) -> int | None:
         """When there is something to send; None for never."""
