@@ -166,11 +166,12 @@ class Opening(Decoder):
             row = formats.identify(path)
             if self._format and row.name != self._format:
                 raise StreamError(f"{self._name}: this is {row.name}, not {self._format}")
-            with formats.open(path) as recording:
-                if not isinstance(recording, ByteRecording) or recording.spikes():
-                    raise StreamError(f"{self._name}: {row.name} can only be read from a file")
-                self._found, self.shape = recording.decoder, recording.shape
-                return recording.body
+            recording = formats.open(path)
+            recording.close()
+            if not isinstance(recording, ByteRecording) or recording.spikes():
+                raise StreamError(f"{self._name}: {row.name} can only be read from a file")
+            self._found, self.shape = recording.decoder, recording.shape
+            return recording.body
 
     def complaint(self) -> tuple[int, str] | None:
         return None if self._found is None else self._found.complaint()

@@ -66,7 +66,7 @@ class VendorCamera(LiveSource):
     wires: ClassVar[tuple[str, ...]] = ("", "emu")
     module: ClassVar[str]
     """The library's module with the configuration of this kind."""
-    words: ClassVar[Callable[[], Decoder] | None] = None
+    words: ClassVar[type[Decoder] | None] = None
     """What decodes its bytes."""
 
     def __init__(
@@ -182,7 +182,7 @@ class VendorCamera(LiveSource):
             await asyncio.to_thread(handle.close)
 
     def _decoder(self) -> Decoder | None:
-        return type(self).words() if self._raw and type(self).words is not None else None
+        return self.words() if self._raw and self.words is not None else None
 
     async def _start(self, intake: Intake, end: End) -> None:
         if self._handle is None:
@@ -252,7 +252,7 @@ class Receiver:
         count = 0 if found is None else len(found)
         lost = self._lost(status.ring, count, 0 if overflows is None else len(overflows))
         self._pass_over(packet)
-        if not count:
+        if found is None or not count:
             self._intake.events(self._nothing, stamp, lost)
             return
         for at in range(0, count, PIECE):
@@ -276,7 +276,8 @@ class Receiver:
         transfers = max(ring.raw_packets, 1)
         mean = count / transfers
         self._mean = mean if not self._mean else self._mean + SMOOTH * (mean - self._mean)
-        dropped, self._before = ring.dropped_packets - self._before, ring.dropped_packets
+        total = int(ring.dropped_packets)
+        dropped, self._before = total - self._before, total
         self._counts["transfers dropped"] += dropped
         self._counts["overflows"] += overflows
         return round(dropped * self._mean)
