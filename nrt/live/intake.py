@@ -77,7 +77,7 @@ class Intake:
             if written:
                 self._arrange(written)
                 self._emit(stamp)
-            if not used and not written:
+            if at == len(raw) or not (used or written):
                 break
         self._rest = raw[at:].tobytes()
         complaint = self._decoder.complaint()
