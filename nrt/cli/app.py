@@ -40,11 +40,34 @@ def root(
 
 
 @app.command()
-def devices(json: Json = False) -> None:
-    """List devices and sources, and what each still needs."""
+def devices(
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Say what is plugged in and pulled out until Ctrl-C.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """List devices and sources, what each still needs, and the cameras and boards that are attached."""
+    if watch:
+        from nrt.cli.attached import watch as watch_attached
+
+        watch_attached(json)
+        return
     from nrt.cli.show import show_registry
 
     show_registry(json)
+
+
+@app.command()
+def udev(
+    install: Annotated[
+        bool, typer.Option("--install", help="Write them to /etc/udev/rules.d and have udev read them.")
+    ] = False,
+    into: Annotated[Path | None, typer.Option(help="With --install: another folder, for packages.")] = None,
+) -> None:
+    """Print the udev rules that give people access to USB cameras and boards, or install them (needs root)."""
+    from nrt.cli import udev as access
+
+    print((access.install(into) if into else access.install()) if install else access.rules(), end="\n" * install)
 
 
 @app.command()

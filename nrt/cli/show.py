@@ -5,17 +5,25 @@ from __future__ import annotations
 import importlib
 import json as json_module
 import time
+from dataclasses import asdict
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from nrt import registry
+from nrt.cli.attached import attached
 from nrt.device import Device
 from nrt.errors import MissingDependency
+from nrt.filters import FILTERS
 from nrt.formats import FORMATS
 
-KERNELS = ("nrt_sim.cpu.engine:warm", "nrt.formats.warm:warm", "nrt_sim.sensors.warm:warm")
+KERNELS = (
+    "nrt_sim.cpu.engine:warm",
+    "nrt.formats.warm:warm",
+    "nrt.filters.chain:warm",
+    "nrt_sim.sensors.warm:warm",
+)
 """Functions that compile a package's kernels."""
 
 
@@ -41,10 +49,17 @@ def show_registry(json: bool) -> None:
         ]
         for kind in kinds
     }
+    plugged = attached()
     if json:
-        print(json_module.dumps({**rows, "formats": [row.name for row in FORMATS]}, indent=2))
+        here = [{**asdict(each), "uris": each.uris} for each in plugged]
+        lists = {"attached": here, "formats": [row.name for row in FORMATS], "filters": list(FILTERS)}
+        print(json_module.dumps({**rows, **lists}, indent=2))
         return
     console = Console()
+    for each in plugged:
+        console.print(f"attached: {each}", highlight=False, markup=False)
+    if plugged:
+        console.print()
     for kind in kinds:
         table = Table("scheme", "what it is", "status", title=kind, title_justify="left", box=None)
         for row in rows[kind]:
@@ -52,6 +67,7 @@ def show_registry(json: bool) -> None:
         console.print(table)
         console.print()
     console.print("recording formats, found by content: " + ", ".join(row.name for row in FORMATS))
+    console.print("filters of any source, ?filter=name:option,name:option: " + ", ".join(FILTERS))
 
 
 def show_warm() -> None:

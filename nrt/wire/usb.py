@@ -141,11 +141,8 @@ class UsbWire:
         if error.errno == errno.EBUSY:
             return DeviceBusy(self._name, "another process, or another run here, has claimed it")
         if error.errno in (errno.EACCES, errno.EPERM):
-            rule = f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{self._vendor:04x}", MODE="0666"'
             return DeviceError(
-                self._name,
-                f"no permission; run: echo '{rule}' | sudo tee /etc/udev/rules.d/99-nrt-{self._vendor:04x}.rules"
-                " && sudo udevadm control --reload && sudo udevadm trigger",
+                self._name, "no permission; run once: sudo nrt udev --install, and plug the device in again"
             )
         return self._gone(error)
 

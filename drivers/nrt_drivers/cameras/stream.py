@@ -136,30 +136,30 @@ class Opening(Decoder):
         if not len(raw):
             return 0, 0
         self._since = self._since or now()
-        used = self._open(raw[:HEAD].tobytes())
-        if self._found is None:
+        used, found = self._open(raw[:HEAD].tobytes())
+        if found is None:
             return 0, 0
-        more, written = self._found.decode(raw[used:], events)
+        more, written = found.decode(raw[used:], events)
         return used + more, written
 
-    def _open(self, head: bytes) -> int:
-        """Returns the length of the header once it is there, else 0."""
+    def _open(self, head: bytes) -> tuple[int, Decoder | None]:
+        """The length of the header and what decodes the rest, once they are there; else (0, None)."""
         made = BARE.get(self._format)
         if made is not None and not b"% ".startswith(head[:2]):
             self._found = made()
-            return 0
+            return 0, self._found
         waited = now() - self._since
         if not (self._complete or len(head) >= HEAD or waited >= FIRST):
-            return 0
+            return 0, None
         try:
             return self._recognise(head)
         except BadRecording as error:
             if self._complete or len(head) >= HEAD or waited >= GIVE_UP:
                 reason = f"{error.reason} (at byte {error.offset} of the stream)"
                 raise StreamError(f"{self._name}: {reason}") from error
-            return 0
+            return 0, None
 
-    def _recognise(self, head: bytes) -> int:
+    def _recognise(self, head: bytes) -> tuple[int, Decoder]:
         with tempfile.TemporaryDirectory(prefix="nrt-") as folder:
             path = Path(folder, "head")
             path.write_bytes(head)
@@ -171,7 +171,7 @@ class Opening(Decoder):
             if not isinstance(recording, ByteRecording) or recording.spikes():
                 raise StreamError(f"{self._name}: {row.name} can only be read from a file")
             self._found, self.shape = recording.decoder, recording.shape
-            return recording.body
+            return recording.body, recording.decoder
 
     def complaint(self) -> tuple[int, str] | None:
         return None if self._found is None else self._found.complaint()

@@ -261,7 +261,7 @@ async def test_missing_permission_names_the_command_that_gives_it() -> None:
         raise usb.core.USBError("Access denied (insufficient permissions)", -3, errno.EACCES)
 
     board.backend.open_device = forbidden  # type: ignore[method-assign]
-    with pytest.raises(DeviceError, match=r"sudo tee /etc/udev/rules\.d/99-nrt-1209\.rules") as caught:
+    with pytest.raises(DeviceError, match="sudo nrt udev --install") as caught:
         await UsbWire(Uri.parse("test+usb:"), board.backend, vendor=0x1209).open()
     assert not isinstance(caught.value, DeviceLost)
 
