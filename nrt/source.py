@@ -21,6 +21,11 @@ class Source(ABC):
     finite: bool = True
     scheduled: bool = False
 
+    @classmethod
+    def availability(cls) -> str:
+        """ "ready", or what is still missing; without opening anything."""
+        return "ready"
+
     async def open(self) -> None:
         """Acquires the camera or file. Raises NotFound, BadRecording, DeviceError."""
 

@@ -67,7 +67,7 @@ def udev(
     """Print the udev rules that give people access to USB cameras and boards, or install them (needs root)."""
     from nrt.cli import udev as access
 
-    print((access.install(into) if into else access.install()) if install else access.rules(), end="\n" * install)
+    print(access.install(into or access.FOLDER) if install else access.rules().rstrip())
 
 
 @app.command()
@@ -196,7 +196,8 @@ def play(
         str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option(help="Send it as a camera would: pty, udp://host:port, spif://host:port, file:path.")
+        str | None,
+        typer.Option(help="Send it as a camera would: pty, udp://host:port, spif://host:port, file:path."),
     ] = None,
     wire: Annotated[str | None, typer.Option("--as", help="As whose bytes: evt3, davis or edvs.")] = None,
     json: Json = False,

@@ -17,6 +17,7 @@ from nrt.device import Device
 from nrt.errors import MissingDependency
 from nrt.filters import FILTERS
 from nrt.formats import FORMATS
+from nrt.source import Source
 
 KERNELS = (
     "nrt_sim.cpu.engine:warm",
@@ -32,7 +33,9 @@ def _status(entry: registry.Entry) -> str:
         loaded = registry.load(entry)
     except MissingDependency as error:
         return str(error)
-    return loaded.availability() if isinstance(loaded, type) and issubclass(loaded, Device) else "ready"
+    return (
+        loaded.availability() if isinstance(loaded, type) and issubclass(loaded, Device | Source) else "ready"
+    )
 
 
 def show_registry(json: bool) -> None:

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import dataclasses
 import importlib
+import importlib.util
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -93,6 +94,12 @@ class VendorCamera(LiveSource):
         self._stop_asked = threading.Event()
         self._counts: Counter[str] = Counter()
         self._identity: dict[str, str] = {}
+
+    @classmethod
+    def availability(cls) -> str:
+        if importlib.util.find_spec(PACKAGE) is None:
+            return str(MissingDependency("a camera of this kind", "neuromorphic-drivers", "cameras"))
+        return "ready"
 
     async def open(self) -> None:
         """Opens and configures the camera.
