@@ -24,6 +24,7 @@ KERNELS = (
     "nrt.formats.warm:warm",
     "nrt.filters.chain:warm",
     "nrt_sim.sensors.warm:warm",
+    "nrt_sim.chips.warm:warm",
 )
 """Functions that compile a package's kernels."""
 
