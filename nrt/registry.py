@@ -100,6 +100,7 @@ DEVICES: Final[Mapping[str, Entry]] = {
 _LIBRARY: Final = "through neuromorphic-drivers (never tried on a camera)"
 
 SOURCES: Final[Mapping[str, Entry]] = {
+    "davis240": Entry("nrt_drivers.cameras.davis240:Davis240Camera", "DAVIS240 on USB (never tried on a camera)"),
     "dvs128": Entry("nrt_drivers.cameras.dvs128:Dvs128Camera", "DVS128 on USB (never tried on a camera)"),
     "davis346": Entry("nrt_drivers.cameras.vendors:Davis346Camera", f"iniVation DAVIS346 {_LIBRARY}"),
     "dvxplorer": Entry("nrt_drivers.cameras.vendors:DvxplorerCamera", f"iniVation DVXplorer {_LIBRARY}"),
@@ -125,6 +126,7 @@ WIRES: Final[Mapping[str, Entry]] = {
 """What a URI's +wire names; a device lists those that it speaks over in its class attribute `wires`."""
 
 BOARDS: Final[Mapping[str, Entry]] = {
+    "davis240": Entry("nrt_sim.cameras.davis240:Davis240Board", "a DAVIS240 that plays a scene or a recording"),
     "dvs128": Entry("nrt_sim.cameras.dvs128:Dvs128Board", "a DVS128 that plays a scene or a recording"),
     "edvs": Entry("nrt_sim.cameras.edvs:EdvsBoard", "an eDVS that plays a scene or a recording"),
     "tinyodin": Entry("nrt_sim.chips.tinyodin.board:TinyOdinBoard", "a tinyODIN behind an AER bridge"),

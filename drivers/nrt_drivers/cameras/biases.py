@@ -1,4 +1,4 @@
-"""The option `biases` of cameras whose pixels are set by currents: `fast`, `keep`, or `fast,PR:217,DIFFON:209996`."""
+"""The option `biases` of cameras whose pixels are set by currents: `keep`, a set by name, and single ones after it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from nrt.spec import Spec
 def chosen(uri: str, text: str, spec: Spec, names: tuple[str, ...], table: str) -> dict[str, int]:
     """Register names and the values that they get; none at all for `keep`.
 
-    names: the registers that are biases, in the order of the spec's table of values, `table`, that `fast` names
+    names: the registers that are biases, in the order of the spec's table of values
+    table: that table's name; the option calls `fast_biases` `fast`
     Raises ConfigError for names that the camera does not have and values that do not fit.
     """
     words = [word for word in text.split(",") if word]
+    usual = table.removesuffix("_biases")
     values: dict[str, int] = {}
     for word in words:
         name, colon, value = word.partition(":")
         if word == "keep":
             continue
-        if word == "fast":
+        if word == usual:
             values.update(zip(names, spec.table(table), strict=True))
         elif colon and name in names:
             values[name] = _fitting(uri, name, value, spec)
         else:
             raise ConfigError(
-                f"{uri}: biases has '{word}'; write fast or keep, and after it NAME:VALUE for {', '.join(names)}"
+                f"{uri}: biases has '{word}'; write {usual} or keep, and after it NAME:VALUE for {', '.join(names)}"
             )
     return values
 

@@ -166,12 +166,7 @@ class EdvsCamera(Camera):
         return known[wanted]
 
     def _decoder(self) -> EdvsDecoder:
-        self._live, self._zero = EdvsDecoder(self._form, joined=True), now()
-        return self._live
-
-    def _arrived(self, stamp: int) -> None:
-        if self._form == 0 and self._live is not None:
-            self._live.arrived((stamp - self._zero) // 1_000)
+        return EdvsDecoder(self._form, joined=True)
 
     async def _begin(self) -> None:
         await self._perform(self._spec.procedure("reset_time"), {})
