@@ -8,6 +8,7 @@ import json as json_module
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from rich.console import Console
@@ -26,16 +27,20 @@ from nrt.run import Run
 
 
 def expand(sources: Sequence[str]) -> list[str]:
-    """Folders become the recordings in them, in order of name. Raises NotFound for an empty one."""
+    """Folders become the recordings in them, in order of name, each with the folder's ?options.
+
+    Raises NotFound for a folder without recordings.
+    """
     found: list[str] = []
     for source in sources:
-        if not Path(source).is_dir():
+        folder, mark, options = (source, "", "") if Path(source).is_dir() else source.partition("?")
+        if not Path(folder).is_dir():
             found.append(source)
             continue
-        inside = [path for path in sorted(Path(source).rglob("*")) if path.is_file() and _is_recording(path)]
+        inside = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and _is_recording(path)]
         if not inside:
-            raise NotFound(source, f"no recording of a known format in {source}")
-        found += map(str, inside)
+            raise NotFound(source, f"no recording of a known format in {folder}")
+        found += [f"file:{quote(str(path))}?{options}" if mark else str(path) for path in inside]
     return found
 
 
