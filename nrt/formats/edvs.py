@@ -13,7 +13,10 @@ An event is `1yyyyyyy pxxxxxxx`, p = 0 for ON, and a time in the form that the c
 Nothing frames an event: bit 7 of its first byte is set, but any byte may have it set. Where it is missing, bytes
 have been lost or added; from there on bytes are skipped, and counted, until `VERIFY` events in a row make sense:
 first bytes with bit 7, times (E2 to E4) that advance by less than half a turn, E1 times that end within 4 bytes.
-A clock that turned over more than once in a pause cannot be told from one that turned once.
+A clock that turned over more than once in a pause cannot be told from one that turned once, unless the reader says
+when bytes arrived (`arrived`): then times of 24 and 32 bits are unwrapped by that, and an event more than `SLACK` ahead
+of its arrival, or as far behind its predecessor, is damaged; it is passed over, and counted, unless `VERIFY` follow
+that say the same.
 Source: firmware text of the eDVS-4337 and the mini-eDVS (iniVation); libcaer, edvs.c. p is the chip's own bit, 0 for
 ON: jAER hands it on as bit 0 of a DVS128 address (eDVS128_HardwareInterface.java), which is inverted in jAER's
 DVS128.java and in libcaer's dvs128.c. Older versions of libcaer's edvs.c did not invert it.
@@ -31,7 +34,7 @@ from nrt.errors import ConfigError
 from nrt.formats.base import Bytes, Decoder, Encoder
 from nrt.formats.bounds import require_addresses, require_order
 from nrt.formats.words import Events, event_words
-from nrt.jit import jit
+from nrt.jit import inline, jit
 from nrt.packet import Records
 
 Form = Literal[0, 1, 2, 3, 4]
@@ -45,7 +48,10 @@ _GROUPS: Final = 4
 _LONGEST_DELTA: Final = 1 << 28
 _HOPELESS: Final = 1 << 16
 
-_TIME, _TICKS, _LOST, _SKIPPED = range(4)
+SLACK: Final = 1_000_000
+"""µs by which the clocks of camera and host may differ from one event to the next."""
+
+_TIME, _TICKS, _LOST, _SKIPPED, _HOST, _SEEN, _LIVE, _DAMAGED, _ODD = range(9)
 
 
 @jit
@@ -89,6 +95,13 @@ def _verdict(raw: NDArray[np.uint8], at: int, form: int) -> int:
     return 1
 
 
+@inline
+def _step(step: int, turn: int, state: NDArray[np.int64]) -> np.int64:
+    """The time since the event before, of which the clock's turns leave `step`, by what the host's clock says."""
+    passed = state[_HOST] - state[_SEEN]
+    return np.int64(step + turn * ((passed - step + (turn >> 1)) // turn))
+
+
 @jit
 def _decode(raw: NDArray[np.uint8], out: Events, form: int, state: NDArray[np.int64]) -> tuple[int, int]:
     """(bytes used, events written)."""
@@ -113,7 +126,18 @@ def _decode(raw: NDArray[np.uint8], out: Events, form: int, state: NDArray[np.in
         if form == 1:
             state[_TIME] += ticks
         elif form > 1:
-            state[_TIME] += (ticks - state[_TICKS]) & (turn - 1)
+            step = (ticks - state[_TICKS]) & (turn - 1)
+            if form > 2 and state[_LIVE] == 2:
+                step = _step(step, turn, state)
+                ahead = step > state[_HOST] - state[_SEEN] + SLACK
+                if (ahead or step < -SLACK) and state[_ODD] < VERIFY:
+                    state[_ODD] += 1
+                    state[_DAMAGED] += 1
+                    at += size
+                    continue
+            if state[_LIVE]:
+                state[_LIVE], state[_ODD], state[_SEEN] = 2, 0, state[_HOST]
+            state[_TIME] += step
             state[_TICKS] = ticks
         x, y = np.int64(raw[at + 1]), np.int64(raw[at])
         out[n, 0] = state[_TIME]
@@ -154,7 +178,7 @@ class EdvsDecoder(Decoder):
     def __init__(self, form: Form, *, joined: bool = False) -> None:
         """joined: whether the first byte may be any, as on a line that was sending already."""
         self._form = form
-        self._state = np.zeros(4, np.int64)
+        self._state = np.zeros(9, np.int64)
         self._state[_LOST] = joined
         self._events = self._consumed = 0
 
@@ -164,9 +188,14 @@ class EdvsDecoder(Decoder):
         return int(self._state[_SKIPPED])
 
     def arrived(self, time: int) -> None:
-        """Sets the time, µs, of the E0 events to come, which carry none."""
+        """The bytes to come arrived at `time`, µs, by a clock that starts about when the camera's does.
+
+        E0 events, which carry no time, get this one.
+        """
         if self._form == 0:
             self._state[_TIME] = time
+        self._state[_HOST] = time
+        self._state[_LIVE] = max(self._state[_LIVE], 1)
 
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
         used, written = _decode(raw, event_words(events), self._form, self._state)
@@ -175,7 +204,8 @@ class EdvsDecoder(Decoder):
         return used, written
 
     def counters(self) -> Mapping[str, int]:
-        return {"bytes skipped": self.skipped} if self.skipped else {}
+        counts = {"bytes skipped": self.skipped, "events damaged": int(self._state[_DAMAGED])}
+        return {name: count for name, count in counts.items() if count}
 
     def complaint(self) -> tuple[int, str] | None:
         if self._events or self.skipped < _HOPELESS:
