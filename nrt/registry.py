@@ -139,6 +139,9 @@ BOARDS: Final[Mapping[str, Entry]] = {
 """Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""
 
 
+_RECONNECTOR: Final = Entry("nrt.live:Reconnector", "a camera that may be unplugged")
+
+
 def table(kind: Literal["devices", "sources", "boards"]) -> dict[str, Entry]:
     """The built-in table and what other distributions add to it, sorted by scheme."""
     rows = dict({"devices": DEVICES, "sources": SOURCES, "boards": BOARDS}[kind])
@@ -170,14 +173,19 @@ def device(text: str) -> Device:
 def source(text: str | Path) -> Source:
     """The source that a URI or a path names, not yet open. Raises NotFound, ConfigError, MissingDependency.
 
-    Every source has the option `filter`, a chain of filters (`nrt.filters`).
+    Every source has the option `filter`, a chain of filters (`nrt.filters`); every camera has `reconnect`, for how
+    long it may be away when it was unplugged (`nrt.live.Reconnector`).
     """
     uri = _source_uri(text)
     options = dict(uri.options)
-    chain = options.pop("filter", None)
+    chain, patience = options.pop("filter", None), options.pop("reconnect", None)
     bare = replace(uri, options=options)
     made: Source = _make(bare, "sources")
     made.uri = str(bare)
+    if patience is not None:
+        reconnector: Callable[..., Source] = load(_RECONNECTOR)
+        made = reconnector(made, convert(f"{uri.scheme}: option reconnect", patience, Duration))
+        made.uri = str(replace(uri, options={**options, "reconnect": patience}))
     if chain is None:
         return made
     filtered = Filtered(made, Chain(chain))

@@ -56,18 +56,14 @@ class Order:
     def __init__(self, gap: int) -> None:
         self.counts = {"late": 0, "resets": 0, "gaps": 0}
         self._gap = gap
-        self._shift = 0
+        self.shift = 0
+        """µs that events are later here than on their own clock: after resets and gaps, or as somebody else has it."""
         self._last: int | None = None
 
     @property
     def last(self) -> int | None:
         """Time of the last event; None before the first."""
         return self._last
-
-    @property
-    def shift(self) -> int:
-        """µs that events are later here than on their own clock, after resets and gaps."""
-        return self._shift
 
     def passed(self, last: int) -> None:
         """Somebody else found all events up to one at `last` to be in order, and shifted them."""
@@ -79,13 +75,13 @@ class Order:
         Returns their times as a contiguous array.
         """
         t = np.array(events["t"])
-        t[kept:] += self._shift
+        t[kept:] += self.shift
         steps = np.diff(t[kept:], prepend=t[kept] if self._last is None else self._last)
         lowest = int(steps.min())
         if lowest < -RESET or int(steps.max()) > self._gap:
             self._close_jumps(t[kept:], steps)
         self._last = int(t[-1])
-        if lowest >= 0 and not self._shift and int(t[0]) >= horizon:
+        if lowest >= 0 and not self.shift and int(t[0]) >= horizon:
             return t
         late = int(np.count_nonzero(t < horizon))
         self.counts["late"] += late
@@ -102,7 +98,7 @@ class Order:
             self.counts["resets" if step < 0 else "gaps"] += 1
             correction = -step if step < 0 else self._gap - step
             t[k:] += correction
-            self._shift += correction
+            self.shift += correction
 
 
 class Cutter:

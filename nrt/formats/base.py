@@ -81,6 +81,19 @@ class Decoder(ABC):
     reserve: ClassVar[int] = 64
     """The most events that one unit can yield: `decode` stops when fewer places are left."""
 
+    made_of: tuple[tuple[object, ...], dict[str, object]]
+    """The arguments of its constructor, from which a recording of raw bytes makes another one."""
+
+    def __new__(cls, *arguments: object, **named: object) -> Self:
+        """As usual; keeps the arguments."""
+        made = super().__new__(cls)
+        made.made_of = (arguments, named)
+        return made
+
+    def arrived(self, time: int) -> None:
+        """The bytes to come arrived `time` µs after the stream began; for words that carry no time."""
+        return
+
     @abstractmethod
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
         """Decodes `raw` into `events` (EVENT); returns (bytes consumed, events written).

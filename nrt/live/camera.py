@@ -83,7 +83,6 @@ class Camera(LiveSource):
         def take(data: bytes, stamp: int) -> None:
             if data:
                 self._silence.heard(stamp)
-                self._arrived(stamp)
                 intake.bytes(data, stamp)
             else:
                 self._silence.quiet(stamp)
@@ -93,9 +92,6 @@ class Camera(LiveSource):
         self._wire.feed(take)
         self._watch = asyncio.create_task(self._until_gone(end), name="nrt.camera")
         await self._begin()
-
-    def _arrived(self, stamp: int) -> None:
-        """Before bytes that arrived at host time `stamp`, ns, are decoded."""
 
     async def _until_gone(self, end: Callable[[BaseException | None], None]) -> None:
         try:

@@ -17,9 +17,14 @@ from nrt.errors import ConfigError, StreamError
 from nrt.formats.base import Decoder
 from nrt.live.arrival import Arrival
 from nrt.live.order import in_order, place, warm
+from nrt.live.tap import Tap
 from nrt.packet import EVENT, Packet, Records, words
 from nrt.timeline import GAP, Order, Slabs
 
+PPM: Final = "clock ppm"
+"""The name of a counter that is none: how fast the camera's clock runs."""
+LULL: Final = 250_000
+"""µs without an event that leave as one empty packet, not as many: a damaged time must not cost much."""
 QUIET: Final = 25_000
 """µs: what a camera, its buffers and its bus may take together; events that take longer are counted as late."""
 
@@ -40,6 +45,10 @@ class Intake:
     """Give it bytes (`bytes`, with a decoder) or events (`events`); it calls `out` with packets in order.
 
     Called from one thread. filter: what every packet's events go through, in place, before it leaves.
+    begin:  host time, ns, at which it began
+    resume: µs and host ns at which a stream ended that this one continues: an empty packet spans the time until
+            its first event, and times go on from there
+    tap:    is told of all that comes
     """
 
     def __init__(
@@ -50,6 +59,9 @@ class Intake:
         origin: str,
         decoder: Decoder | None = None,
         filter: Callable[[Records], Records] | None = None,
+        begin: int = 0,
+        resume: tuple[int, int] | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self._out, self._cut, self._origin, self._decoder = out, cut, origin, decoder
         self._filter = filter
@@ -62,12 +74,21 @@ class Intake:
         self._resets = 0
         self._horizon: int | None = None  # where the next packet begins
         self._lost = 0
+        self._latest = 0  # stamp of the last packet
+        self._stamp = self._zero = begin
+        self._resume, self._tap = resume, tap
         self.arrival = Arrival()
         warm()
+        if tap is not None:
+            tap.begin(decoder, resume, begin)
 
     def bytes(self, data: bytes, stamp: int) -> None:
         """Bytes that arrived at host time `stamp`, ns. Raises StreamError for what cannot be of this camera."""
         assert self._decoder is not None
+        if self._tap is not None:
+            self._tap.bytes(data, stamp)
+        self._stamp = stamp
+        self._decoder.arrived((stamp - self._zero) // 1_000)
         raw = np.frombuffer(self._rest + data if self._rest else data, np.uint8)
         at = 0
         while True:
@@ -87,6 +108,9 @@ class Intake:
 
     def events(self, events: Records, stamp: int, lost: int = 0) -> None:
         """Events that somebody else decoded. lost: how many of them were lost before these, as far as known."""
+        if self._tap is not None:
+            self._tap.events(events, stamp, lost)
+        self._stamp = stamp
         self._lost += lost
         at = 0
         while at < len(events):
@@ -100,6 +124,8 @@ class Intake:
 
     def quiet(self, now: int) -> None:
         """Nothing has come for a while: lets time pass by the host's clock, ns."""
+        if self._tap is not None:
+            self._tap.quiet(now)
         if self._horizon is None or not self._cut.span:
             return
         reached = self.arrival.camera(now) - QUIET
@@ -110,6 +136,8 @@ class Intake:
 
     def finish(self, stamp: int) -> None:
         """No more comes: what is left leaves as the last packet."""
+        if self._tap is not None:
+            self._tap.finish(stamp)
         if self._end > self._begin:
             self._leave(self._end, int(self._slab["t"][self._end - 1]) + 1, stamp)
 
@@ -125,7 +153,7 @@ class Intake:
             counts |= self._decoder.counters()
         ppm = self.arrival.drift_ppm
         if ppm is not None:
-            counts["clock ppm"] = round(ppm)
+            counts[PPM] = round(ppm)
         return {name: count for name, count in counts.items() if count}
 
     def _make_room(self, places: int) -> None:
@@ -144,8 +172,10 @@ class Intake:
     def _arrange(self, written: int) -> None:
         kept = self._end - self._begin
         fresh, self._end = self._end, self._end + written
-        horizon = -(2**62) if self._horizon is None else self._horizon
         order = self._order
+        if self._resume is not None:
+            self._continue(*self._resume, fresh)
+        horizon = -(2**62) if self._horizon is None else self._horizon
         if order.last is not None and in_order(
             self._words, fresh, self._end, max(order.last, horizon), order.shift, GAP
         ):
@@ -158,19 +188,31 @@ class Intake:
         if self._horizon is None:
             self._horizon = self._time(self._begin)
 
+    def _continue(self, end: int, stamp: int, first: int) -> None:
+        """Another stream ended at `end` µs, host time `stamp`: lets the time until the event at `first` pass."""
+        self._resume = None
+        span = self._time(self._end - 1) - self._time(first)
+        gap = max((self._stamp - stamp) // 1_000 - max(span, 0), 0)
+        self._order.shift = end + gap - self._time(first)
+        self._horizon = end
+        if gap:
+            self._leave(self._begin, end + gap, self._stamp)
+
     def _time(self, k: int) -> int:
         """That of the event at place `k` of the slab."""
         return int(self._words[k, 0])
 
     def _emit(self, stamp: int) -> None:
         """Lets the packets leave that are complete."""
-        self._stamp = stamp
         span, count = self._cut.span, self._cut.count
         assert self._horizon is not None
         if span:
             last = self._time(self._end - 1)
             while (edge := self._horizon + span) <= last:
-                self._leave(place(self._words, self._begin, self._end, edge), edge, stamp)
+                upto = place(self._words, self._begin, self._end, edge)
+                if upto == self._begin and (pause := self._time(upto) - edge) > LULL:
+                    edge += pause // span * span
+                self._leave(upto, edge, stamp)
         elif count:
             while self._end - self._begin >= count:
                 edge = self._time(self._begin + count - 1) + 1  # with all others of that µs
@@ -190,6 +232,7 @@ class Intake:
         data = self._slab[self._begin : upto]
         if self._filter is not None:
             data = self._filter(data)
-        packet = Packet(data, self._horizon, end, stamp, self._lost, self._origin)
+        self._latest = max(self._latest, stamp)  # bytes that waited arrived before a silence was noticed
+        packet = Packet(data, self._horizon, end, self._latest, self._lost, self._origin)
         self._begin, self._horizon, self._lost = upto, end, 0
         self._out(packet)

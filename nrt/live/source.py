@@ -8,11 +8,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 
+from nrt.clock import now
 from nrt.errors import ConfigError
 from nrt.formats.base import Decoder
 from nrt.live.arrival import Arrival
 from nrt.live.intake import Cut, Intake
 from nrt.live.outlet import Outlet
+from nrt.live.tap import Tap
 from nrt.packet import Packet, Records
 from nrt.registry import Duration, Uri
 from nrt.source import Source
@@ -52,6 +54,9 @@ class LiveSource(Source):
         self._filter: Callable[[Records], Records] | None = None
         self._intake: Intake | None = None
         self._outlet: Outlet | None = None
+        self._resume: tuple[int, int] | None = None
+        self.tap: Tap | None = None
+        """Who is told of all that arrives, from the next call of `packets` on."""
 
     @abstractmethod
     async def _start(self, intake: Intake, end: Callable[[BaseException | None], None]) -> None:
@@ -68,8 +73,16 @@ class LiveSource(Source):
     async def packets(self) -> AsyncIterator[Packet]:
         """The packets from now on. Raises DeviceLost, Overrun, StreamError."""
         outlet = self._outlet = Outlet(self._limit, strict=self._strict, origin=self.uri)
+        resume, self._resume = self._resume, None
         self._intake = Intake(
-            outlet.put, cut=self._cut, origin=self.uri, decoder=self._decoder(), filter=self._filter
+            outlet.put,
+            cut=self._cut,
+            origin=self.uri,
+            decoder=self._decoder(),
+            filter=self._filter,
+            begin=now(),
+            resume=resume,
+            tap=self.tap,
         )
         try:
             await self._start(self._intake, outlet.end)
@@ -77,6 +90,15 @@ class LiveSource(Source):
                 yield packet
         finally:
             await self._stop()
+
+    def resume(self, end: int, stamp: int) -> None:
+        """The next call of `packets` continues a stream that ended at `end` µs, host time `stamp` ns."""
+        self._resume = (end, stamp)
+
+    @property
+    def cut(self) -> Cut:
+        """When its packets are complete."""
+        return self._cut
 
     def attach(self, filter: Callable[[Records], Records]) -> bool:
         self._filter = filter

@@ -14,7 +14,6 @@ import contextlib
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from nrt.clock import now
 from nrt.errors import ConfigError, DeviceTimeout, ProtocolError
 from nrt.formats.edvs import EdvsDecoder, Form
 from nrt.live import Camera
@@ -64,8 +63,6 @@ class EdvsCamera(Camera):
         self._biases = chosen(str(uri), biases, self._spec, names, "fast_biases")
         self._greeting = ""
         self._form: Form = 3
-        self._live: EdvsDecoder | None = None
-        self._zero = 0
 
     async def open(self) -> None:
         """Raises NotFound, DeviceBusy, DeviceError, DeviceTimeout where nobody greets, ProtocolError where others do."""
