@@ -81,7 +81,7 @@ class Violation:
     hint: str
 
     def __str__(self) -> str:
-        return f"{self.layer}: {self.limit} needs {self.need:g}, the device has {self.have:g}; {self.hint}"
+        return f"{self.layer}: {self.limit} needs {self.need:,.12g}, the device has {self.have:,.12g}; {self.hint}"
 
 
 class DoesNotFit(DeployError):

@@ -8,6 +8,7 @@ when it is known that there are any. On a CPU the same happens without streams.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -195,10 +196,18 @@ class Slab:
         spikes: list[NDArray[np.int32] | None] = []
         membranes: list[NDArray[np.float32] | None] = []
         for watch, watched, count in zip(self._watches, self.watched, self._back[:, 0].tolist(), strict=True):
-            membranes.append(watched.rows[: self.steps].cpu().numpy().copy() if watch.membrane else None)
+            membranes.append(self._back_from(watched.rows[: self.steps]) if watch.membrane else None)
             spikes.append(None if watch.membrane else self._rows(watched, int(count)))
         return Fetched(tuple(spikes), tuple(membranes), tallies.read(self._counts.numpy().copy()))
 
     def _rows(self, watched: Watched, count: int) -> NDArray[np.int32]:
-        rows = watched.first if count <= len(watched.first) else watched.rows.cpu()
-        return rows[:count].numpy().copy()
+        if count <= len(watched.first):
+            return watched.first[:count].numpy().copy()
+        return self._back_from(watched.rows[:count])
+
+    def _back_from(self, rows: Tensor) -> NDArray[Any]:
+        """A copy on the host, made beside what is computed: the chunk that wrote these rows is done."""
+        with ExitStack() as stack:
+            if self._copies is not None:
+                stack.enter_context(torch.cuda.stream(self._copies))
+            return np.asarray(rows.to("cpu", copy=True).numpy())

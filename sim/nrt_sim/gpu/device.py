@@ -59,7 +59,7 @@ class GpuDevice(ClockedDevice):
 
     def simulate(self, network: Network, watched: Sequence[str], batch: int) -> Simulation:
         """A simulation on this device without a stream around it, for benchmarks. Raises DeployError."""
-        memory.check(network, batch, self._span, self._dtype.itemsize, self._free())
+        memory.check(network, watched, batch, self._span, self._dtype.itemsize, self._free())
         with translated(self.uri):
             layout = lay_out(network, watched, self._dtype)
             return Simulation(layout, self._make(), batch, self._span, self._projections)
@@ -77,7 +77,7 @@ class GpuDevice(ClockedDevice):
         """Bytes of memory that the device has left."""
 
     def _build(self, network: Network, watched: tuple[str, ...]) -> Engine:
-        memory.check(network, 1, self._span, self._dtype.itemsize, self._free())
+        memory.check(network, watched, 1, self._span, self._dtype.itemsize, self._free())
         with translated(self.uri):
             layout = lay_out(network, watched, self._dtype)
             return GpuEngine(layout, self._make(), self.uri, self._span, self._projections)
@@ -88,9 +88,9 @@ class GpuDevice(ClockedDevice):
         rows = [
             Row(p.name, "x".join(map(str, p.shape)), self._dtype.name) for p in engine.network.populations
         ]
-        needs = sum(memory.needs(engine.network, 1, self._span, self._dtype.itemsize).values())
+        each = memory.needs(engine.network, engine.watched, 1, self._span, self._dtype.itemsize)
         only = [route.name for route in layout.routes if route.table is None]
-        notes = [f"about {needs / 2**20:.1f} MiB of memory", *self._notes()]
+        notes = [f"about {sum(each.values()) / 2**20:.1f} MiB of memory", *self._notes()]
         if only:
             notes.append(f"computed on whole planes in every step: {', '.join(only)}")
         return Placement(self.uri, engine.network.name, tuple(rows), (*engine.network.notes, *notes))
@@ -107,7 +107,7 @@ class GpuDevice(ClockedDevice):
         engine = self._deployed()
         if not isinstance(engine, GpuEngine):
             raise ConfigError(f"{self.uri}: runs side by side already")
-        memory.check(engine.network, count, self._span, self._dtype.itemsize, self._free())
+        memory.check(engine.network, engine.watched, count, self._span, self._dtype.itemsize, self._free())
         together = Together(engine.side_by_side(count), self.uri)
         return [SideDevice(self._uri, Side(together, k), self.uri) for k in range(count)]
 

@@ -96,7 +96,7 @@ def kernel(name: str) -> Kernel:
 def text(file: str) -> str:
     """A file's text with what it stands on in front; line numbers in messages are those of the files."""
     parts = ("common.cuh", "neuron.cuh", file)
-    return "".join(f'#line 1 "{part}"\n{(FOLDER / part).read_text()}' for part in parts)
+    return "".join(f'#line 1 "{part}"\n{(FOLDER / part).read_text(encoding="utf-8")}' for part in parts)
 
 
 @cache

@@ -12,6 +12,9 @@ sliding    h[t] = Σ_k w[k] x[t - K + 1 + k] + b      K taps, the same for every
 The first two need all steps of a recording: they are for whole data sets, as one matrix product per layer. The sliding
 neuron also streams: `sliding_layer` says it in populations and projections, which every device runs. Its parallel
 form computes a whole recording at once and gives the same spikes.
+
+On a GPU both forms are one kernel (`cuda_parallel`) for the numbers of steps and taps it is compiled for. torch's
+operators compute the others, float64, and everything on a CPU.
 """
 
 from __future__ import annotations
@@ -26,15 +29,23 @@ from torch import Tensor
 from nrt.errors import ConfigError
 from nrt.network import Neuron, Operator, Projection, Scale, neuron
 from nrt.network.operators import array
+from nrt_sim.gpu import cuda_parallel
+from nrt_sim.gpu.cuda_pass import Launcher
 
 
-def parallel(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    """Spikes [steps, …] of x [steps, …]; weight: [steps, steps], bias: [steps]. Raises ConfigError for other steps."""
+def parallel(weight: Tensor, bias: Tensor, x: Tensor, launcher: Launcher | None = None) -> Tensor:
+    """Spikes [steps, …] of x [steps, …]; weight: [steps, steps], bias: [steps]. Raises ConfigError for other steps.
+
+    launcher: what launches the kernel; by default CuPy does where x is on a GPU
+    """
     steps = len(x)
     if weight.shape != (steps, steps) or bias.shape != (steps,):
         raise ConfigError(
             f"parallel neurons learned for {weight.shape[0]} steps cannot take {steps}; their weights are per step"
         )
+    launcher = launcher or cuda_parallel.launcher_of(x)
+    if launcher is not None and cuda_parallel.takes(x, steps, cuda_parallel.STEPS):
+        return cuda_parallel.parallel(launcher, weight, bias, x)
     h = torch.addmm(bias[:, None], weight, x.reshape(steps, -1))
     return (h >= 0).to(x.dtype).view(x.shape)
 
@@ -44,10 +55,18 @@ def mask(weight: Tensor, order: int) -> Tensor:
     return weight.tril().triu(1 - order)
 
 
-def sliding(taps: Tensor, bias: float, x: Tensor, past: Tensor | None = None) -> Tensor:
-    """Spikes [steps, …] of x [steps, …]; taps: [K], the last for the present; past: the K - 1 inputs before."""
+def sliding(
+    taps: Tensor, bias: float, x: Tensor, past: Tensor | None = None, launcher: Launcher | None = None
+) -> Tensor:
+    """Spikes [steps, …] of x [steps, …]; taps: [K], the last for the present; past: the K - 1 inputs before.
+
+    launcher: as in `parallel`
+    """
     count = len(taps)
     before = torch.zeros((count - 1, *x.shape[1:]), dtype=x.dtype, device=x.device) if past is None else past
+    launcher = launcher or cuda_parallel.launcher_of(x)
+    if launcher is not None and cuda_parallel.takes(x, count, cuda_parallel.TAPS):
+        return cuda_parallel.sliding(launcher, taps, bias, x, before)
     seen = torch.cat([before, x])
     h = torch.full_like(x, bias)
     for k in range(count):

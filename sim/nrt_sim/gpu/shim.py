@@ -56,7 +56,7 @@ def build(folder: Path, kernels: Sequence[Kernel] = KERNELS, source: str | None 
     if compiler is None:
         raise MissingDependency("running kernels on the CPU", "g++", "test")
     text = folder / "kernels.cpp"
-    text.write_text((source or kernel_text(kernels)) + _wrappers(kernels))
+    text.write_text((source or kernel_text(kernels)) + _wrappers(kernels), encoding="utf-8")
     library = folder / "kernels.so"
     command = [compiler, *_FLAGS, "-I", str(FOLDER), str(text), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -75,7 +75,7 @@ def kernel_text(kernels: Sequence[Kernel] = KERNELS) -> str:
     """The text of some kernels, as g++ reads it."""
     parts = ["common.cuh", "neuron.cuh", *dict.fromkeys(kernel.file for kernel in kernels)]
     return '#include "shim.h"\n' + "".join(
-        f'#line 1 "{part}"\n{(FOLDER / part).read_text()}' for part in parts
+        f'#line 1 "{part}"\n{(FOLDER / part).read_text(encoding="utf-8")}' for part in parts
     )
 
 

@@ -17,14 +17,11 @@ from nrt.device import Counters
 from nrt.errors import ConfigError
 from nrt.packet import EVENT, MEMBRANE, SPIKE, Records, join, words
 from nrt_sim.gpu.layout import Layout, Watch
+from nrt_sim.gpu.memory import room
 from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, MakeOps, Program, Project, Tally, Way
 
 Projections = Literal["measured", "sparse", "dense"]
 
-ROOM: Final = 64
-"""Steps of a chunk, unless what is watched needs the memory."""
-WATCHED: Final = 2**22
-"""Elements that all steps of a chunk may show."""
 REACH: Final = 1.5
 """How far the density must be beyond the turning point before a route is computed the other way."""
 
@@ -46,7 +43,8 @@ class Simulation:
     ) -> None:
         self.layout, self.batch = layout, batch
         self._span = 1 if layout.loops else span
-        self._room = room(layout, batch, self._span)
+        largest = max((layout.layers[watch.layer].size for watch in layout.watches), default=1)
+        self._room = room(largest, batch, self._span)
         self._ops = make(layout, batch, self._span, self._room)
         self._projections: Projections = projections
         self._ways: dict[int, Way] = {}
@@ -220,12 +218,6 @@ def program(layout: Layout, ways: Mapping[int, Way]) -> Program:
         instructions.append(Advance(layer.index, bool(into)))
     instructions += [Collect(k) for k in range(len(layout.watches))]
     return tuple(instructions)
-
-
-def room(layout: Layout, batch: int, span: int) -> int:
-    """Most steps of a chunk: fewer where much is watched; a whole number of passes."""
-    shown = batch * max((layout.layers[watch.layer].size for watch in layout.watches), default=1)
-    return max(1, min(ROOM, WATCHED // shown) // span) * span
 
 
 def _edges(records: Records, start: int, steps: int, dt: int) -> NDArray[np.int64]:

@@ -43,7 +43,7 @@ def test_a_mistake_in_a_kernel_is_reported_with_its_file_and_line(monkeypatch: p
     broken = text("collect.cu").replace("c.chunk->k += c.span;", "c.chunk->k += c.spam;")
     line = next(
         n
-        for n, row in enumerate(FOLDER.joinpath("collect.cu").read_text().splitlines(), 1)
+        for n, row in enumerate(FOLDER.joinpath("collect.cu").read_text(encoding="utf-8").splitlines(), 1)
         if "k += c.span" in row
     )
     monkeypatch.setattr("nrt_sim.gpu.compile.text", {"collect.cu": broken}.__getitem__)
@@ -56,7 +56,7 @@ def test_figures_read_from_machine_code_are_those_that_ptxas_prints(tmp_path: Pa
     if nvcc is None:
         pytest.skip("nvcc is not installed")
     spilling = text("parallel.cu") + "template __global__ void parallel<32>(Parallel);\n"
-    (tmp_path / "k.cu").write_text(spilling)
+    (tmp_path / "k.cu").write_text(spilling, encoding="utf-8")
     command = [
         nvcc,
         *OPTIONS,

@@ -1,4 +1,4 @@
-"""The shim that runs kernels on the CPU finds what is wrong with one; and the kernels that no engine uses yet."""
+"""The shim that runs kernels on the CPU finds what is wrong with one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nrt_sim.gpu.cuda_layer import arguments
-from nrt_sim.gpu.kernels import CELLS, ITEMS, STEPS, TAPS, Kernel, kernel, structures, text
+from nrt_sim.gpu.kernels import CELLS, ITEMS, Kernel, kernel, structures, text
 from nrt_sim.gpu.shim import KernelFault, Shim, kernel_text, sizes
 from tests.unit.gpu.kernel_shim import built, changed, needs_compiler
 
@@ -116,45 +116,3 @@ def test_what_cuda_leaves_undefined_is_refused(body: str, fault: str) -> None:
     for _ in range(2):  # a failure leaves nothing behind that the next launch would trip over
         with pytest.raises(KernelFault, match=fault):
             shim.launch(launched, (0,), argument, (2, 1))
-
-
-def _dyadic(*shape: int) -> Floats:
-    values = np.random.default_rng(len(shape)).normal(size=shape)
-    return (np.round(values * 16) / 16).astype(np.float32)
-
-
-@pytest.mark.parametrize("steps", STEPS)
-def test_parallel_spiking_neurons_fire_where_their_weighted_steps_reach_zero(steps: int) -> None:
-    """PSN: H = W X + b, S = H >= 0 (Fang et al., NeurIPS 2023, equations 7 and 8)."""
-    neurons = 77
-    x, weight, bias = _dyadic(steps, neurons), _dyadic(steps, steps, 1)[..., 0], _dyadic(steps)
-    out = np.full((steps, neurons), np.nan, np.float32)
-    made = arguments(
-        "parallel", x=_address(x), weight=_address(weight), bias=_address(bias), out=_address(out),
-        neurons=neurons, steps=steps,
-    )  # fmt: skip
-    built().in_order(3).launch(kernel("parallel"), (steps,), made, (2, 1))
-    h = weight.astype(np.float64) @ x.astype(np.float64) + bias.astype(np.float64)[:, None]
-    np.testing.assert_array_equal(out, h >= 0)
-    assert 0.2 < out.mean() < 0.8
-
-
-@pytest.mark.parametrize("taps", TAPS)
-def test_sliding_spiking_neurons_see_the_steps_before_also_across_launches(taps: int) -> None:
-    """Sliding PSN: H[t] = sum of W[i] X[t - k + 1 + i] + b (the same paper, equation 11)."""
-    neurons, steps = 33, 12
-    x, weight, bias = _dyadic(steps, neurons), _dyadic(taps), np.array([-0.25], np.float32)
-    past = np.zeros((taps - 1, neurons), np.float32)
-    out = np.full((steps, neurons), np.nan, np.float32)
-    for begin, end in ((0, 5), (5, 6), (6, 12)):
-        part, answer = np.ascontiguousarray(x[begin:end]), np.ascontiguousarray(out[begin:end])
-        made = arguments(
-            "sliding", x=_address(part), weight=_address(weight), bias=_address(bias), past=_address(past),
-            out=_address(answer), neurons=neurons, steps=end - begin,
-        )  # fmt: skip
-        built().launch(kernel("sliding"), (taps,), made, (1, 1))
-        out[begin:end] = answer
-    padded = np.concatenate([np.zeros((taps - 1, neurons)), x])
-    h = np.array([weight @ padded[t : t + taps] for t in range(steps)]) + bias
-    np.testing.assert_array_equal(out, h >= 0)
-    assert 0.1 < out.mean() < 0.9

@@ -46,7 +46,7 @@ struct Scan {
 
 __device__ inline int lane_of_warp() { return threadIdx.x & 31; }
 
-// The first of ids[begin … end) that is not less than `key`, found by a whole warp in steps of 33.
+// The first of ids[begin ... end) that is not less than `key`, found by a whole warp in steps of 33.
 __device__ inline int find(const int *ids, int begin, int end, int key) {
     while (end - begin > 0) {
         int width = (end - begin + 32) / 33;
