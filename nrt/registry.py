@@ -8,6 +8,7 @@ Built-ins stand in the tables; other distributions add theirs by the entry point
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import inspect
@@ -108,6 +109,7 @@ SOURCES: Final[Mapping[str, Entry]] = {
     "evk4": Entry("nrt_drivers.cameras.vendors:Evk4Camera", f"Prophesee EVK4 {_LIBRARY}"),
     "edvs": Entry("nrt_drivers.cameras.edvs:EdvsCamera", "eDVS on a serial line (never tried on a camera)"),
     "file": Entry("nrt.file:FileSource", "a recording of any format; a plain path means the same"),
+    "raw": Entry("nrt.record.raw_source:RawSource", "a camera's bytes as recorded; a plain path means the same"),
     "spif": Entry("nrt_drivers.cameras.spif:SpifSource", "address events over UDP: SPIF, AEStream, nrt play"),
     "synth": Entry("nrt_sim.sensors.source:SynthSource", "a scene seen by a simulated event camera"),
     "tcp": Entry("nrt_drivers.cameras.stream:StreamSource", "a recording's or camera's bytes over TCP"),
@@ -139,6 +141,8 @@ BOARDS: Final[Mapping[str, Entry]] = {
 """Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""
 
 
+RAW: Final = b"NRTRAW1\n"
+"""How a raw recording begins (`nrt.record.raw`)."""
 _RECONNECTOR: Final = Entry("nrt.live:Reconnector", "a camera that may be unplugged")
 
 
@@ -199,7 +203,18 @@ def _source_uri(text: str | Path) -> Uri:
     match = _URI.fullmatch(text)
     if match and (match["scheme"] in table("sources") or not Path(text).exists()):
         return Uri.parse(text)
-    return Uri.parse(f"file:{text}") if "?" in text and not Path(text).exists() else Uri("file", place=text)
+    if Path(text).exists() or "?" not in text:
+        return Uri(file_scheme(Path(text)), place=text)
+    uri = Uri.parse(f"file:{text}")
+    return replace(uri, scheme=file_scheme(Path(uri.place)))
+
+
+def file_scheme(path: Path) -> str:
+    """The scheme for a file, by how it begins."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(len(RAW)) == RAW:
+            return "raw"
+    return "file"
 
 
 def _make(uri: Uri, kind: Literal["devices", "sources"]) -> Any:

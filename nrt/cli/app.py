@@ -178,12 +178,15 @@ def record(
         bool, typer.Option("--rebase", help="Count times from the start of the stream.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that exists.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Record a camera's own bytes (.nrtraw), to be streamed again.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Record any source into a file, readable up to the last second even if this process is killed."""
     from nrt.cli.record import record_source
 
-    record_source(source, file, format=format, limit=limit, size=size, rebase=rebase, force=force, json=json)
+    record_source(source, file, format=format, limit=limit, size=size, rebase=rebase, force=force, raw=raw, json=json)
 
 
 @app.command()

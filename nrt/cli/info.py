@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from nrt import formats
+from nrt import formats, registry
 from nrt.clock import readable
 from nrt.errors import BadRecording, ConfigError, NotFound
 from nrt.formats.base import Recording
@@ -20,6 +20,7 @@ from nrt.formats.digest import digest as full_digest
 from nrt.network import Network
 from nrt.network.describe import describe
 from nrt.packet import EVENT, SPIKE
+from nrt.record.raw_source import RawRecording
 
 
 def show_info(path: Path, *, digest: bool, like: str | None, dt: str | None, json: bool) -> None:
@@ -49,7 +50,7 @@ def _is_network(path: Path) -> bool:
 
 
 def _show_recording(path: Path, digest: bool, json: bool) -> None:
-    with formats.open(path) as recording:
+    with _open(path) as recording:
         if digest:
             print(json_module.dumps(full_digest(recording), indent=None if json else 2))
             return
@@ -60,6 +61,10 @@ def _show_recording(path: Path, digest: bool, json: bool) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         print(f"{name:<{width}}  {value}")
+
+
+def _open(path: Path) -> Recording:
+    return RawRecording(path) if registry.file_scheme(path) == "raw" else formats.open(path)
 
 
 def _survey(recording: Recording) -> dict[str, Any]:

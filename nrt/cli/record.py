@@ -23,6 +23,8 @@ from nrt.clock import microseconds, readable
 from nrt.errors import ConfigError
 from nrt.record import FileSink, Nowhere, Sink, Totals, Transfer
 from nrt.record.aer import AerSink
+from nrt.record.raw import SUFFIX
+from nrt.record.raw_sink import RawSink
 from nrt.source import Source
 
 
@@ -35,9 +37,13 @@ def record_source(
     size: str | None,
     rebase: bool,
     force: bool,
+    raw: bool,
     json: bool,
 ) -> None:
     """Records `source` into `path` and prints what it holds; a failure is raised after that."""
+    if raw or (path.suffix == SUFFIX and format is None):
+        _record_raw(source, RawSink(path, replace=force), limit=_limit(limit), json=json)
+        return
     sink = FileSink(path, format, shape=_shape(size), rebase=rebase, replace=force)
     transfer = Transfer(registry.source(source), sink, limit=_limit(limit))
     try:
@@ -48,6 +54,18 @@ def record_source(
             print(_json(totals, file=str(path), format=sink.format, safe=sink.safe))
         elif totals.wall_s:
             print(f"{path} ({sink.format}): {totals}")
+
+
+def _record_raw(source: str, sink: RawSink, *, limit: int, json: bool) -> None:
+    transfer = Transfer(registry.source(source), sink, limit=limit)
+    try:
+        asyncio.run(_watched(transfer))
+    finally:
+        totals = transfer.totals
+        if json:
+            print(_json(totals, file=str(sink.path), format="nrtraw"))
+        elif totals.wall_s:
+            print(f"{sink.path} (nrtraw): {totals}")
 
 
 def play_source(
@@ -100,7 +118,7 @@ def _paced(text: str, speed: float | None) -> tuple[Source, float]:
             raise ConfigError(f"{text} says its speed already; leave out --speed")
         return registry.source(text), 0.0
     wanted = 1.0 if speed is None else speed
-    uri = f"file:{quote(text)}" if is_path else text
+    uri = f"{registry.file_scheme(Path(text))}:{quote(text)}" if is_path else text
     with contextlib.suppress(ConfigError):  # no such option, or a mistake that comes up again without it
         return registry.source(f"{uri}{'&' if '?' in uri else '?'}speed={wanted:g}"), 0.0
     plain = registry.source(text)
