@@ -183,9 +183,7 @@ class Bin(Geometry):
     """
 
     name: ClassVar[str] = "bin"
-    origin: ClassVar[str] = (
-        "spatial funnelling: Gruel et al., Event data downscaling for embedded computer vision, 2022"
-    )
+    origin: ClassVar[str] = "Downsample of tonic (spatial_factor)"
 
     factor: int = option(WHOLE, "pixels across and down that become one")
 

@@ -46,8 +46,8 @@ class Background(Filter):
 class Refractory(Filter):
     """Keeps an event if at least `time` has passed since the last event of its pixel.
 
-    since passed: the last one that it kept, so that a busy pixel still sends one each `time`, as the sensor's own
-    refractory period does; since any: the last one at all, so that a pixel that never pauses falls silent.
+    With `since=passed` that is the last one that it kept: a busy pixel still sends one each `time`, as it does with the
+    sensor's own refractory period. With `since=any` it is the last one at all: a pixel that never pauses falls silent.
     """
 
     name: ClassVar[str] = "refractory"
@@ -74,12 +74,12 @@ class Refractory(Filter):
 class Hot(Filter):
     """Takes out the events of pixels that had `count` events or more while it learnt.
 
-    learn once: in the first `time` of the stream, from when on they stay out (nothing goes during it); learn always:
-    in the window before, of windows of `time` that follow one another from the first event on.
+    With `learn=once` it learns in the first `time` of the stream, during which nothing goes, and keeps to it. With
+    `learn=always` windows of `time` follow one another from the first event on, and each holds for the next one.
     """
 
     name: ClassVar[str] = "hot"
-    origin: ClassVar[str] = "hot pixel learning of libcaer's DVS noise filter (which has count=10000)"
+    origin: ClassVar[str] = "hot pixel learning of libcaer's DVS noise filter (whose count is 10000)"
 
     time: int = option(DURATION, "how long it learns", 1_000_000)
     count: int = option(WHOLE, "events in that time that make a pixel hot", 1_000)

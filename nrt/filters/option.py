@@ -39,7 +39,14 @@ def _quantity(text: str) -> int:
     return round(value)
 
 
-DURATION: Final = Kind(microseconds, lambda value: f"{value}us", "a duration, such as 5ms")
+def _duration(us: int) -> str:
+    """In the largest unit that needs no fraction."""
+    return next(
+        f"{us // size}{unit}" for unit, size in (("s", 10**6), ("ms", 10**3), ("us", 1)) if us % size == 0
+    )
+
+
+DURATION: Final = Kind(microseconds, _duration, "a duration, such as 5ms")
 WHOLE: Final = Kind(_whole, str, "a whole number")
 QUANTITY: Final = Kind(_quantity, str, "a number, such as 500k or 10M")
 

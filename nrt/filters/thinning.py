@@ -15,15 +15,15 @@ from nrt.filters.option import DURATION, QUANTITY, WHOLE, choice, option
 class Downsample(Filter):
     """factor x factor pixels become one, and `count` of their events become one.
 
-    polarity sum: a block adds 1 for ON and takes 1 away for OFF, and sends an event when that reaches count or -count;
-    polarity split: it counts ON and OFF each for itself. It starts again from 0 then. With the usual count, factor x
-    factor, and sum, it sends what one pixel of its area would: an event for each step of the block's mean log
-    intensity. An event has the time of the last that made it. For all events at new addresses, see bin.
+    With `polarity=sum` a block adds 1 for ON and takes 1 away for OFF; when that reaches count or -count it sends an ON
+    or an OFF event and starts again from 0. With `polarity=split` it counts ON and OFF each for itself. By default
+    (factor x factor, sum) it sends what one pixel of its area would: an event for each step of the block's mean log
+    intensity. An event has the time of the last that made it. For every event at its block's address, see bin.
     """
 
     name: ClassVar[str] = "downsample"
     origin: ClassVar[str] = (
-        "event counting: Gruel et al., Event data downscaling for embedded computer vision, 2022"
+        "the integrator of Ghosh et al., ICONS 2023 (doi 10.1145/3589737.3605994), event by event"
     )
 
     factor: int = option(WHOLE, "pixels across and down that become one")

@@ -121,9 +121,7 @@ async def test_the_events_of_a_foreign_source_are_left_as_they_were() -> None:
     before = source.whole.copy()
     packets, _ = await in_time(Filtered(source, Chain("flip:x")))
     assert listed(source.whole) == listed(before)
-    assert [(p.start, p.end, p.origin) for p in packets] == [
-        (p.start, p.end, p.origin) for p in source._packets
-    ]
+    assert [(p.start, p.end, p.origin) for p in packets] == [(p.start, p.end, p.origin) for p in source.parts]
 
 
 async def test_packets_keep_their_time_and_their_losses_though_no_event_stays() -> None:
@@ -176,7 +174,7 @@ async def test_the_report_says_what_was_filtered_and_what_that_removed(tmp_path:
             await session.run(path)
     assert report.source["uri"] == f"file:{path}?filter={CHAIN}"
     assert report.source["filter"] == (
-        "background:time=3000us,refractory:time=2000us:since=passed,crop:x=4:y=2:width=20:height=12,rotate:degrees=90"
+        "background:time=3ms,refractory:time=2ms:since=passed,crop:x=4:y=2:width=20:height=12,rotate:degrees=90"
     )
     assert report.events + sum(report.source_counts.values()) == len(events)
     assert "removed by background" in str(report)
