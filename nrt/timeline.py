@@ -81,7 +81,8 @@ class Order:
         if lowest < -RESET or int(steps.max()) > self._gap:
             self._close_jumps(t[kept:], steps)
         self._last = int(t[-1])
-        if lowest >= 0 and not self.shift and int(t[0]) >= horizon:
+        joined = not kept or int(t[kept]) >= int(t[kept - 1])  # the last one to come may be a late one
+        if lowest >= 0 and joined and not self.shift and int(t[0]) >= horizon:
             return t
         late = int(np.count_nonzero(t < horizon))
         self.counts["late"] += late

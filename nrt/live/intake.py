@@ -90,11 +90,12 @@ class Intake:
         self._stamp = stamp
         self._decoder.arrived((stamp - self._zero) // 1_000)
         raw = np.frombuffer(self._rest + data if self._rest else data, np.uint8)
-        at = 0
+        at, seen = 0, 0
         while True:
             self._make_room(self._decoder.reserve)
             used, written = self._decoder.decode(raw[at:], self._slab[self._end :])
             at += used
+            seen += written
             if written:
                 self._arrange(written)
                 self._emit(stamp)
@@ -104,7 +105,10 @@ class Intake:
         complaint = self._decoder.complaint()
         if complaint is not None:
             raise StreamError(f"{self._origin}: {complaint[1]}")
-        self._settle(stamp)
+        if seen:
+            self._settle(stamp)
+        else:  # a camera that says much, of other things than events
+            self._pass(stamp)
 
     def events(self, events: Records, stamp: int, lost: int = 0) -> None:
         """Events that somebody else decoded. lost: how many of them were lost before these, as far as known."""
@@ -126,6 +130,10 @@ class Intake:
         """Nothing has come for a while: lets time pass by the host's clock, ns."""
         if self._tap is not None:
             self._tap.quiet(now)
+        self._pass(now)
+
+    def _pass(self, now: int) -> None:
+        """Lets the packets leave that no event can be in any more, by the host's clock."""
         if self._horizon is None or not self._cut.span:
             return
         reached = self.arrival.camera(now) - QUIET
@@ -176,8 +184,9 @@ class Intake:
         if self._resume is not None:
             self._continue(*self._resume, fresh)
         horizon = -(2**62) if self._horizon is None else self._horizon
+        before = max(horizon, self._time(fresh - 1)) if kept else horizon
         if order.last is not None and in_order(
-            self._words, fresh, self._end, max(order.last, horizon), order.shift, GAP
+            self._words, fresh, self._end, max(order.last, before), order.shift, GAP
         ):
             order.passed(self._time(self._end - 1))
             return

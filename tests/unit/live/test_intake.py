@@ -150,3 +150,23 @@ def test_bytes_of_something_else_are_refused_in_one_sentence() -> None:
     with pytest.raises(StreamError, match=r"edvs: .* no eDVS that sends E4"):
         for _ in range(40):
             intake.bytes(b"no camera " * 400, 0)
+
+
+def test_events_behind_a_late_one_are_sorted_in_among_those_that_wait() -> None:
+    """The last event to come was a late one: what follows it need not follow those that came before it."""
+    packets: list[Packet] = []
+    intake = Intake(packets.append, cut=Cut(span=1_000), origin="test")
+    intake.events(events((0, 1, 1, 1), (500, 2, 2, 1)), 0)
+    intake.events(events((300, 3, 3, 1)), 0)
+    intake.events(events((400, 4, 4, 1), (2_000, 5, 5, 1)), 0)
+    assert packets[0].data["t"].tolist() == [0, 300, 400, 500]
+
+
+def test_time_goes_on_where_a_camera_says_much_but_sees_nothing() -> None:
+    packets: list[Packet] = []
+    intake = Intake(packets.append, cut=Cut(span=1_000), origin="test", decoder=Evt3Decoder())
+    intake.bytes(Evt3Encoder().encode(events((100, 1, 1, 1)), 200).tobytes(), 1_000_000_000)
+    for k in range(60):
+        intake.bytes(b"\x00\xe0", 1_000_000_000 + k * 1_000_000)
+    assert sum(map(len, packets)) == 1
+    assert packets[-1].end > 20_000
