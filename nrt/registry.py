@@ -109,6 +109,7 @@ SOURCES: Final[Mapping[str, Entry]] = {
     "evk4": Entry("nrt_drivers.cameras.vendors:Evk4Camera", f"Prophesee EVK4 {_LIBRARY}"),
     "edvs": Entry("nrt_drivers.cameras.edvs:EdvsCamera", "eDVS on a serial line (never tried on a camera)"),
     "file": Entry("nrt.file:FileSource", "a recording of any format; a plain path means the same"),
+    "merge": Entry("nrt.live.merge:merge_uri", "two sources side by side, on one clock: merge:?a=URI&b=URI"),
     "raw": Entry("nrt.record.raw_source:RawSource", "a camera's bytes as recorded; a plain path means the same"),
     "spif": Entry("nrt_drivers.cameras.spif:SpifSource", "address events over UDP: SPIF, AEStream, nrt play"),
     "synth": Entry("nrt_sim.sensors.source:SynthSource", "a scene seen by a simulated event camera"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from nrt.live.arrival import Arrival
 from nrt.live.camera import Camera
 from nrt.live.intake import Cut, Intake
+from nrt.live.merge import Merge
 from nrt.live.outlet import Outlet
 from nrt.live.reconnect import Reconnector
 from nrt.live.source import LiveSource
 
-__all__ = ["Arrival", "Camera", "Cut", "Intake", "LiveSource", "Outlet", "Reconnector"]
+__all__ = ["Arrival", "Camera", "Cut", "Intake", "LiveSource", "Merge", "Outlet", "Reconnector"]
