@@ -15,6 +15,7 @@ from nrt.registry import Uri
 from nrt_sim.engine import Engine
 from nrt_sim.gpu.device import GpuDevice
 from nrt_sim.gpu.energy import Meter, idle_watts
+from nrt_sim.gpu.failures import translated
 from nrt_sim.gpu.nvml import Nvml
 from nrt_sim.gpu.ops import MakeOps
 from nrt_sim.gpu.simulation import Projections, Simulation
@@ -129,8 +130,9 @@ class CudaDevice(GpuDevice):
         import torch
 
         try:
-            return int(torch.cuda.mem_get_info(self._torch_device())[0])
-        except RuntimeError as error:
+            with translated(self.uri):
+                return int(torch.cuda.mem_get_info(self._torch_device())[0])
+        except RuntimeError as error:  # torch could not begin with CUDA at all
             raise DeviceLost(self.uri, str(error).splitlines()[0]) from error
 
     def _notes(self) -> tuple[str, ...]:

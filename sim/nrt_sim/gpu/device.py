@@ -212,7 +212,8 @@ class TorchDevice(GpuDevice):
             return memory.free_memory()
         import torch
 
-        return int(torch.cuda.mem_get_info(torch.device(self._place))[0])
+        with translated(self.uri):
+            return int(torch.cuda.mem_get_info(torch.device(self._place))[0])
 
     def _sibling(self) -> TorchDevice:
         span, projections, dtype, threads = self._options

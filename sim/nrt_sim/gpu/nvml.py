@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nrt.errors import DeviceError
+from nrt.errors import DeviceError, DeviceLost
 
 LIBRARY: Final = "libnvidia-ml.so.1"
 _NAME_BYTES: Final = 96
@@ -91,5 +91,7 @@ class Nvml:
         function: Callable[..., int] = getattr(self._library, name)
         status = function(*arguments)
         if status:
-            reason = {_NOT_SUPPORTED: "this GPU does not support it", _LOST: "the GPU is lost"}
-            raise DeviceError("cuda:", f"{name} failed: {reason.get(status, f'NVML error {status}')}")
+            if status == _LOST:
+                raise DeviceLost("cuda:", f"{name} failed: the GPU is lost")
+            reason = "this GPU does not support it" if status == _NOT_SUPPORTED else f"NVML error {status}"
+            raise DeviceError("cuda:", f"{name} failed: {reason}")

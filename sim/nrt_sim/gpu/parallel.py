@@ -68,7 +68,7 @@ def sliding(
     if launcher is not None and cuda_parallel.takes(x, count, cuda_parallel.TAPS):
         return cuda_parallel.sliding(launcher, taps, bias, x, before)
     seen = torch.cat([before, x])
-    h = torch.full_like(x, bias)
+    h = torch.full(x.shape, bias, dtype=x.dtype, device=x.device)
     for k in range(count):
         h += taps[k] * seen[k : k + len(x)]
     return (h >= 0).to(x.dtype)

@@ -13,21 +13,22 @@ import numpy as np
 import pytest
 import torch
 
+if not torch.cuda.is_available():
+    pytest.skip("no GPU that torch can use", allow_module_level=True)
+if find_spec("cupy") is None:
+    pytest.skip("CuPy is not installed", allow_module_level=True)
+
 from nrt_sim.cpu.engine import CpuEngine
 from nrt_sim.gpu.cuda_ops import cuda_ops
 from nrt_sim.gpu.cuda_tables import Addition
+from nrt_sim.gpu.parallel import parallel, sliding
 from nrt_sim.gpu.plan import lay_out
 from nrt_sim.gpu.simulation import Projections, Simulation
 from nrt_sim.reference import ReferenceEngine
 from tests.equal import START, STEPS, assert_same, everything
 from tests.unit.sim.networks import random_events, random_network
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use"),
-    pytest.mark.skipif(find_spec("cupy") is None, reason="CuPy is not installed"),
-    pytest.mark.timeout(600),
-]
+pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
 SEEDS = range(12)
 
 
@@ -96,6 +97,16 @@ def test_two_simulations_share_one_gpu() -> None:
         assert_same(expected, gpu.run([events], [START], STEPS)[0])
     for gpu in several:
         gpu.close()
+
+
+def test_parallel_spiking_neurons_on_a_gpu_fire_as_on_a_cpu() -> None:
+    whole = torch.randint(-8, 9, (8, 8 + 1000), generator=torch.Generator().manual_seed(1)).float()
+    weight, x = whole[:, :8], whole[:, 8:]
+    bias, taps, past = whole[:, 0], whole[0, :3], whole[:2, 8:]
+    spikes = parallel(weight.cuda(), bias.cuda(), x.cuda())
+    assert torch.equal(spikes.cpu(), parallel(weight, bias, x))
+    spikes = sliding(taps.cuda(), 0.5, x.cuda(), past.cuda())
+    assert torch.equal(spikes.cpu(), sliding(taps, 0.5, x, past))
 
 
 @pytest.mark.parametrize("tool", ["memcheck", "racecheck", "initcheck", "synccheck"])

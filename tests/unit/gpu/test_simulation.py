@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,10 +14,12 @@ from nrt.network.neuron import Neuron
 from nrt.network.semantics import Semantics
 from nrt.packet import EVENT, SPIKE
 from nrt_sim.cpu.engine import CpuEngine
+from nrt_sim.gpu.layout import Layout
+from nrt_sim.gpu.ops import Chunk, Fetched, Program
 from nrt_sim.gpu.plan import lay_out
 from nrt_sim.gpu.simulation import Projections, Simulation
 from nrt_sim.gpu.torch_engine import TorchEngine
-from nrt_sim.gpu.torch_ops import torch_ops
+from nrt_sim.gpu.torch_ops import TorchOps, Ways, torch_ops
 from nrt_sim.reference import ReferenceEngine
 from tests.equal import START, STEPS, assert_same, everything, in_parts
 from tests.unit.sim.networks import DT, random_events, random_network, seeds
@@ -32,9 +35,9 @@ def test_sparse_or_dense_and_however_many_steps_at_once_gives_the_same(
     network = random_network(seed, exact=True)
     events = random_events(network, seed, STEPS, START)
     reference = ReferenceEngine(network, everything(network))
-    torch = TorchEngine(network, everything(network), "float64", span, projections)
-    assert_same(reference.run(events, START, STEPS), in_parts(torch, events, seed))
-    assert torch.counters() == reference.counters()
+    engine = TorchEngine(network, everything(network), "float64", span, projections)
+    assert_same(reference.run(events, START, STEPS), in_parts(engine, events, seed))
+    assert engine.counters() == reference.counters()
 
 
 @given(seed=seeds, projections=st.sampled_from(["sparse", "dense", "measured"]))
@@ -72,9 +75,48 @@ def test_more_steps_than_a_chunk_holds_give_the_same() -> None:
     steps = 300
     events = random_events(network, 3, steps, START)
     reference = ReferenceEngine(network, everything(network))
-    torch = TorchEngine(network, everything(network), "float64")
-    assert_same(reference.run(events, START, steps), torch.run(events, START, steps))
-    assert torch.counters() == reference.counters()
+    engine = TorchEngine(network, everything(network), "float64")
+    assert_same(reference.run(events, START, steps), engine.run(events, START, steps))
+    assert engine.counters() == reference.counters()
+
+
+class Written(TorchOps):
+    """Writes down what it is asked for."""
+
+    asked: list[str]
+
+    def load(self, chunk: Chunk) -> None:
+        self.asked.append(f"load {chunk.steps}")
+        super().load(chunk)
+
+    def run(self, program: Program, steps: int) -> None:
+        self.asked.append(f"run {steps}")
+        super().run(program, steps)
+
+    def fetch(self) -> Fetched:
+        self.asked.append("fetch")
+        return super().fetch()
+
+
+def test_a_chunk_is_loaded_and_under_way_before_the_one_before_it_is_fetched() -> None:
+    """So a GPU has work while what it gave is taken back, and while the next events are on their way."""
+    network = random_network(3, exact=True)
+    layout = lay_out(network, everything(network), np.dtype("float64"))
+    asked: list[str] = []
+
+    def make(layout: Layout, batch: int, span: int, room: int) -> TorchOps:
+        ops = Written(layout, batch, span, room, torch.device("cpu"), Ways(layout, torch.device("cpu")))
+        ops.asked = asked
+        return ops
+
+    simulation = Simulation(layout, make)
+    asked.clear()
+    events = random_events(network, 3, 150, START)
+    simulation.run([events], [START], 150)
+    assert asked == ["load 64", "run 64", "load 64", "run 64", "fetch", "load 22", "run 22", "fetch", "fetch"]
+    asked.clear()
+    simulation.run([events[:0]], [START + 150 * DT], 1)
+    assert asked == ["load 1", "run 1", "fetch"]
 
 
 NEURONS = [
