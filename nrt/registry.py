@@ -48,7 +48,8 @@ class Uri:
             )
         place, _, query = match["rest"].partition("?")
         try:
-            options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+            plain = query.replace("+", "%2B")  # a plus is no space here: it stands in schemes
+            options = dict(parse_qsl(plain, keep_blank_values=True, strict_parsing=bool(query)))
         except ValueError as error:
             raise ConfigError(f"'{text}': options are written ?name=value&name=value") from error
         return cls(match["scheme"], match["wire"] or "", unquote(place.removeprefix("//")), options)

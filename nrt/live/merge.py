@@ -4,8 +4,8 @@ Cameras have clocks of their own, so each is mapped to the host's by when its pa
 that of the least delay, followed slowly, so that times never jump. Merged time begins at 0 with the first event of
 any of them. Recordings that are read as fast as they go have no arrival times; theirs are taken to be of one clock.
 
-A packet leaves when every source has passed its end, or `window` after it should have arrived from all of them: what
-comes later is moved to the start of the next packet, and counted ("late").
+A packet leaves when every source has passed its end. It does not wait for one that is `window` behind another and by
+as much later than it should be: what comes of that is moved to the start of the next packet, and counted ("late").
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Merge(Source):
         if not self.scheduled:
             return min(running)
         overdue = now() // 1_000 - self._base - self._window  # what happened before should have arrived
-        return max(min(running), min(overdue, max(running)))
+        return max(min(running), min(overdue, max(running) - self._window))
 
     def _packet(self, start: int, end: int) -> Packet:
         parts = [lane.cut(start, end) for lane in self.lanes]
