@@ -76,7 +76,10 @@ class DescriptorWire(ABC):
     def _next(self, poll: select.poll, descriptor: int, wake: int) -> bytes:
         """In the thread: waits for bytes, the far side's end, or `wake`; while it feeds, no longer than `_idle_ms`."""
         found = poll.poll(self._idle_ms)
-        if not found or any(ready == wake for ready, _ in found):
+        if any(ready == wake for ready, _ in found):
+            os.eventfd_read(wake)
+            return b""
+        if not found:
             return b""
         try:
             return self._receive(descriptor)
@@ -120,6 +123,7 @@ class DescriptorWire(ABC):
             raise DeviceLost(self._name, "the wire is not open")
         self._idle_ms = idle_ms
         self._inlet.feed(take)
+        os.eventfd_write(self._wake, 1)  # the thread may wait for bytes since before, without an end
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Sends all of `data`; waits while the line is full. Raises DeviceLost."""
