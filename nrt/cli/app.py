@@ -212,6 +212,20 @@ def play(
 
 
 @app.command()
+def view(
+    source: Annotated[str, typer.Argument(help="A source URI (`nrt devices` lists them) or a recording.")],
+    limit: Annotated[
+        str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Look at a source in the terminal: event image, rate, losses, lateness; Ctrl-C ends it with a summary."""
+    from nrt.cli.view import view_source
+
+    view_source(source, limit=limit, json=json)
+
+
+@app.command()
 def emulate(
     name: Annotated[str, typer.Argument(help="The board; `nrt devices` lists them.")],
     files: Annotated[list[Path] | None, typer.Argument(help="With --check: recordings of the chip.")] = None,

@@ -86,6 +86,20 @@ def sensor(
 
 
 @app.command()
+def live(
+    limit: Annotated[str, typer.Option("--for", help="How long to stream, such as 10min.")] = "20s",
+    rate: Annotated[str, typer.Option(help="Events per second, such as 10M.")] = "10M",
+    json: Json = False,
+) -> None:
+    """EVT3 of another process, through a terminal, to spikes on cpu: rate, losses, lateness, memory; decoding alone."""
+    from nrt.bench.live import main
+    from nrt.clock import microseconds
+    from nrt.filters.option import QUANTITY
+
+    main(microseconds(limit) / 1e6, float(QUANTITY.read(rate)), json=json)
+
+
+@app.command()
 def decode(
     formats: Annotated[
         list[str] | None, typer.Argument(help="Cases whose name starts so; all without any.")

@@ -22,7 +22,7 @@ from rich.console import Console
 
 import nrt
 from nrt.cli.demo_screen import Screen
-from nrt.cli.demo_view import look
+from nrt.cli.demo_view import View, look
 from nrt.cli.demo_watch import Watch
 from nrt.cli.interrupt import interruptible
 from nrt.cli.page import write_page
@@ -174,12 +174,12 @@ async def _live(watch: Watch, run: Run, screen: Screen | None) -> AsyncGenerator
             report = run.report
             for _ in range(FIGURES):
                 await asyncio.sleep(REFRESH)
-                screen.show(look(watch, report))
+                screen.show(View(look(watch, report)))
 
     task = asyncio.create_task(refresh())
     try:
         yield
-        screen.last(look(watch, run.report))
+        screen.last(View(look(watch, run.report)))
     finally:
         task.cancel()
 

@@ -14,10 +14,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Final, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
-
-from nrt.cli.demo_view import Look, View
 
 _PATIENCE: Final = 5.0
 """Seconds to wait for the last picture."""
@@ -39,7 +37,7 @@ class Screen:
         with contextlib.suppress(OSError, EOFError):
             self._free = self._free or (self._pipe.poll(_PATIENCE) and bool(self._pipe.recv()))
 
-    def show(self, seen: Look) -> None:
+    def show(self, seen: RenderableType) -> None:
         """Hands over a look if the one before was drawn; never waits."""
         with contextlib.suppress(OSError, EOFError):  # a terminal that is gone does not end the run
             self._free = self._free or (self._pipe.poll() and bool(self._pipe.recv()))
@@ -47,7 +45,7 @@ class Screen:
                 self._free = False
                 self._pipe.send(seen)
 
-    def last(self, seen: Look) -> None:
+    def last(self, seen: RenderableType) -> None:
         """Shows a look once the process is free for it."""
         self.wait()
         self.show(seen)
@@ -76,4 +74,4 @@ def _draw(pipe: Connection, stderr: bool) -> None:
     ):
         while True:
             pipe.send(True)
-            live.update(View(pipe.recv()), refresh=True)
+            live.update(pipe.recv(), refresh=True)

@@ -18,6 +18,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
+from nrt.cli.picture import halves
 from nrt.cli.demo_watch import COLUMNS, Watch
 from nrt.report import Report
 
@@ -25,9 +26,6 @@ WINDOW: Final = 24_000
 """µs of events in the picture."""
 WIDEST: Final = 200
 """Most columns of the raster that a look holds."""
-_INK: Final = ("#ff9f43", "#a65a14", "#12161c", "#1f6f9f", "#4cc9f0")
-"""OFF strong and weak, nothing, ON weak and strong."""
-_CELLS: Final = tuple(tuple(Style(color=upper, bgcolor=lower) for lower in _INK) for upper in _INK)
 _BARS: Final = np.array(list(" ▁▂▃▄▅▆▇█"))
 _FULL: Final = 8
 """Spikes in one column of the raster that fill a cell."""
@@ -95,7 +93,7 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         seen = self._look
-        picture = list(_halves(seen.picture))
+        picture = list(halves(seen.picture))
         raster = self._raster(max(options.max_width - seen.picture.shape[1] - 10, COLUMNS))
         blank = [Segment(" " * seen.picture.shape[1])]
         for k in range(max(len(picture), len(raster))):
@@ -139,17 +137,6 @@ class View:
             else:
                 right = seen.answers[k] == seen.truth[k]
                 yield Segment(str(digits[k]) if digits[k] >= 0 else "?", _RIGHT if right else _WRONG)
-
-
-def _halves(picture: NDArray[np.int8]) -> Iterator[list[Segment]]:
-    """Two rows of pixels in one line of text: upper half blocks on a background."""
-    levels = np.pad(picture, ((0, len(picture) % 2), (0, 0))) + 2
-    for upper, lower in zip(levels[::2], levels[1::2], strict=True):
-        edges = [0, *(np.flatnonzero(np.diff(upper * 5 + lower)) + 1).tolist(), len(upper)]
-        yield [
-            Segment("▀" * (end - start), _CELLS[int(upper[start])][int(lower[start])])
-            for start, end in pairwise(edges)
-        ]
 
 
 def _runs(cells: NDArray[np.str_], marked: NDArray[np.bool_]) -> Iterator[Segment]:

@@ -42,10 +42,10 @@ def record_source(
 ) -> None:
     """Records `source` into `path` and prints what it holds; a failure is raised after that."""
     if raw or (path.suffix == SUFFIX and format is None):
-        _record_raw(source, RawSink(path, replace=force), limit=_limit(limit), json=json)
+        _record_raw(source, RawSink(path, replace=force), limit=limit_of(limit), json=json)
         return
     sink = FileSink(path, format, shape=_shape(size), rebase=rebase, replace=force)
-    transfer = Transfer(registry.source(source), sink, limit=_limit(limit))
+    transfer = Transfer(registry.source(source), sink, limit=limit_of(limit))
     try:
         asyncio.run(_watched(transfer))
     finally:
@@ -72,11 +72,11 @@ def play_source(
     source: str, *, speed: float | None, limit: str | None, to: str | None, wire: str | None, json: bool
 ) -> None:
     """Plays `source` at `speed`, onto a wire if `to` names one, and prints the totals."""
-    opened, pace = _paced(source, speed)
+    opened, pace = paced(source, speed)
     sink = _place(to, wire)
     if sink.address:
         print(f"{source}{f' as {wire}' if wire else ''} on {sink.address}", file=sys.stderr, flush=True)
-    transfer = Transfer(opened, sink, limit=_limit(limit), speed=pace)
+    transfer = Transfer(opened, sink, limit=limit_of(limit), speed=pace)
     try:
         asyncio.run(_watched(transfer))
     finally:
@@ -108,7 +108,7 @@ def _emitter(wire: str, to: str) -> Sink:
     return made
 
 
-def _paced(text: str, speed: float | None) -> tuple[Source, float]:
+def paced(text: str, speed: float | None) -> tuple[Source, float]:
     """The source playing at `speed`, and the speed at which the transfer has to pace it, 0 if it paces itself."""
     if speed is not None and not speed >= 0:
         raise ConfigError(f"--speed is {speed}; it must be 0 (as fast as possible) or more")
@@ -129,7 +129,7 @@ def _paced(text: str, speed: float | None) -> tuple[Source, float]:
     return plain, 0.0
 
 
-def _limit(text: str | None) -> int:
+def limit_of(text: str | None) -> int:
     limit = microseconds(text) if text else 0
     if limit < 0 or (text and not limit):
         raise ConfigError(f"--for {text}: it must be longer than 0")
