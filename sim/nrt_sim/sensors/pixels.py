@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from nrt.jit import jit
 from nrt_sim.sensors.arithmetic import ln32
 from nrt_sim.sensors.block import LANES, advance, put_places
+from nrt_sim.sensors.group import GROUP, MOST, follow_group
 from nrt_sim.sensors.noise import Floats
 
 CHUNK: Final = 4096
@@ -173,6 +174,7 @@ def _follow(
     noise: Ints,
     used: int,
     c: Columns,
+    columns: Addresses,
     step: Step,
     inverse: int,
     events: Ints,
@@ -191,7 +193,18 @@ def _follow(
     per_us, width, leak_light = 1.0 / span, step.width, np.float64(step.leak_light)
     marked = noise[used] >> 23
     room = len(events) - 1
+    where, lit, old, out = places.ctypes.data, light.ctypes.data, before.ctypes.data, events.ctypes.data
+    alone = 0  # until that place pixels are followed one by one
     while k < count and n < room:
+        if k >= alone and k + GROUP <= count and n + MOST * GROUP < room:
+            m = follow_group(
+                where, k, begin, lit, old, columns[0], columns[1], columns[2], columns[3], columns[4], marked, width,
+                inverse, later, RESET, out, n, span, per_us, refractory, leak_light,
+            )  # fmt: skip
+            if m >= 0:
+                n, k = m, k + GROUP
+                continue
+            alone = k + GROUP
         at = np.uint64(places[np.uint64(k)])  # indices without a sign need no test for negative ones
         i = np.uint64(begin) + at
         new, held, left = v[i], memory[i], bits[i] - RESET
@@ -291,7 +304,7 @@ def sense(
                 _advance(address, 0, begin, end, columns, before, step, s.masks)
             count, k = _places(s.masks, noise, used, begin, end, table, s.places), 0
         k, used, n = _follow(
-            begin, s.places, k, count, light, s.before, noise, used, c, step, inverse, events, n
+            begin, s.places, k, count, light, s.before, noise, used, c, columns, step, inverse, events, n
         )
         if k < count:
             s.cursor[0], s.cursor[1], s.cursor[2], s.cursor[3], s.cursor[4] = begin, k, count, used, n
