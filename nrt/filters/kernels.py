@@ -7,7 +7,8 @@ stream is cut. Every event is written, and the place to write at moves on by one
 branch that nobody can predict. Places are unsigned, since for signed ones numba first asks whether they are negative.
 
 What a filter takes is the time in which the processor gets at a pixel's past, so that is kept small: times are µs in
-32 bits since an origin, clock[0] (clock[1]: whether there is one), which `forget` moves on; 0 stands for never.
+32 bits since an origin, clock[0] (clock[1]: whether there is one), which `forget` moves on; 0 stands for never, and is
+always further back than the filter looks.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def background(
         near[here] = near[here + TWO] = t
         near[below] = near[below + ONE] = near[below + TWO] = t
         words[kept, 0], words[kept, 1] = stamp, rest
-        kept += U(t - before < time and before > 0)
+        kept += U(t - before < time)
     gone[0] += len(words) - np.int64(kept) - outside
     gone[1] += outside
     return np.int64(kept)
@@ -151,7 +152,7 @@ def refractory(
             forget(last, 1, clock, t, time)
         t -= clock[0]
         before = np.int64(last[at])
-        stays = t - before >= time or before == 0
+        stays = t - before >= time
         last[at] = t if stays or any else before
         words[kept, 0], words[kept, 1] = stamp, rest
         kept += U(stays)
@@ -326,7 +327,7 @@ def flicker(
         t -= clock[0]
         begun, state = np.int64(pixels[at]), np.int64(pixels[at + ONE])
         length, regular, past = state >> 11, (state >> 1) & 0x3FF, t - begun
-        if past > longest or begun == 0:
+        if past > longest:
             past = length = regular = np.int64(0)
         if on > state & 1:
             if past < shortest:

@@ -15,22 +15,49 @@ from tests.unit.filters.oracle import Event
 WIDTH, HEIGHT = 7, 5
 SENSOR = (2, HEIGHT, WIDTH)
 
-_STEPS = st.sampled_from(
-    [0, 0, 0, 1, 3, 90, 100, 110, 999, 1_000, 1_001, 5_000, 10_000, 10_200, 3_000_000, 2**32 - 500, 2**45]
-)
+_NEAR = [
+    0,
+    0,
+    1,
+    3,
+    89,
+    90,
+    91,
+    100,
+    110,
+    250,
+    999,
+    1_000,
+    1_001,
+    4_999,
+    5_000,
+    9_999,
+    10_000,
+    10_001,
+    10_250,
+]
+_FAR = [500_000, 3_000_000, 2**32 - 10_500, 2**32 - 1, 2**32, 2**45]
 
 
 @st.composite
 def streams(draw: st.DrawFn, longest: int = 60, outside: bool = True) -> list[Event]:
-    """Events in time order on a few pixels, some of them beyond the sensor, with leaps in time."""
+    """Events in time order on pixels that lie together, some beyond the sensor, with few lengths of steps."""
     more = 2 if outside else 0
-    pixel = st.tuples(st.integers(0, WIDTH - 1 + more), st.integers(0, HEIGHT - 1 + more))
-    pixels = draw(st.lists(pixel, min_size=1, max_size=6))
-    rows = draw(st.lists(st.tuples(_STEPS, st.sampled_from(pixels), st.integers(0, 1)), max_size=longest))
+    x, y = draw(st.integers(0, WIDTH - 1 + more)), draw(st.integers(0, HEIGHT - 1 + more))
+    near = st.tuples(st.integers(max(x - 2, 0), x), st.integers(max(y - 2, 0), y))
+    pixels = draw(st.lists(near, min_size=1, max_size=5))
+    steps = draw(st.lists(st.sampled_from(_NEAR), min_size=1, max_size=3)) + draw(
+        st.lists(st.sampled_from(_FAR), max_size=1)
+    )
+    rows = draw(
+        st.lists(
+            st.tuples(st.sampled_from(steps), st.sampled_from(pixels), st.integers(0, 1)), max_size=longest
+        )
+    )
     t, events = draw(st.sampled_from([0, -5_000, 2**50])), list[Event]()
-    for step, (x, y), p in rows:
+    for step, (column, row), p in rows:
         t += step
-        events.append((t, x, y, p))
+        events.append((t, column, row, p))
     return events
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrt.filters import FILTERS, Chain
@@ -23,9 +22,9 @@ Choice = tuple[str, Callable[[list[Event]], list[Event]]]
 
 
 @st.composite
-def stateful(draw: st.DrawFn) -> Choice:
+def stateful(draw: st.DrawFn, which: str = "") -> Choice:
     """A filter that changes no address, as a URI has it and as the oracle has it."""
-    which = draw(st.sampled_from(STATEFUL))
+    which = which or draw(st.sampled_from(STATEFUL))
     time = draw(TIMES)
     if which == "background":
         return f"background:{time}us", lambda events: oracle.background(events, time)
@@ -39,7 +38,7 @@ def stateful(draw: st.DrawFn) -> Choice:
         return f"hot:{time}us:{count}:{learn}", lambda events: oracle.hot(events, time, count, learn)
     if which == "antiflicker":
         periods, jitter = draw(st.integers(1, 3)), draw(st.sampled_from([0, 10, 250]))
-        low, high = draw(st.sampled_from([(90, 110), (50, 10_000), (1, 1_000_000)]))
+        low, high = draw(st.sampled_from([(90, 100), (100, 110), (50, 10_000), (1, 1_000_000)]))
         return (
             f"antiflicker:{low}:{high}:{periods}:{jitter}us",
             lambda events: oracle.antiflicker(events, low, high, periods, jitter),
@@ -98,19 +97,20 @@ def geometric(
     return f"polarity:{keep}", lambda events: oracle.polarity(events, keep), shape
 
 
-@given(stateful(), streams(), st.lists(st.integers(0, 60), max_size=6))
+@pytest.mark.parametrize("name", STATEFUL)
+@given(st.data(), streams(), st.lists(st.integers(0, 60), max_size=6))
+@settings(max_examples=150)
 def test_what_stays_is_what_the_definition_says_wherever_the_stream_is_cut(
-    choice: Choice, events: list[Event], cuts: list[int]
+    name: str, data: st.DataObject, events: list[Event], cuts: list[int]
 ) -> None:
-    text, expected = choice
-    assert through(Chain(text), events, cuts) == expected(
-        oracle.on_sensor(events, SHAPE) if "rate" not in text else events
-    )
+    text, expected = data.draw(stateful(name))
+    seen = events if name == "rate" else oracle.on_sensor(events, SHAPE)
+    assert through(Chain(text), events, cuts) == expected(seen)
 
 
 @given(st.data(), streams(), st.lists(st.integers(0, 60), max_size=4))
 def test_a_chain_does_what_its_members_do_one_after_the_other(
-    data: Any, events: list[Event], cuts: list[int]
+    data: st.DataObject, events: list[Event], cuts: list[int]
 ) -> None:
     shape, texts, expected = SHAPE, list[str](), oracle.on_sensor(events, SHAPE)
     for _ in range(data.draw(st.integers(1, 5))):
@@ -136,7 +136,9 @@ def test_a_chain_does_what_its_members_do_one_after_the_other(
 
 
 @given(st.data(), streams())
-def test_each_member_of_a_folded_row_counts_what_it_took_out_itself(data: Any, events: list[Event]) -> None:
+def test_each_member_of_a_folded_row_counts_what_it_took_out_itself(
+    data: st.DataObject, events: list[Event]
+) -> None:
     shape, left = SHAPE, oracle.on_sensor(events, SHAPE)
     texts, removed = list[str](), dict[str, int]()
     if len(left) < len(events):
@@ -206,6 +208,27 @@ def test_times_as_far_apart_as_events_can_have_them_do_no_harm(text: str) -> Non
         assert kept == events[::2]
     else:
         assert kept == events
+
+
+@pytest.mark.parametrize("early", range(0, 8_000, 500))
+def test_what_happened_shortly_before_32_bits_are_full_is_remembered(early: int) -> None:
+    t = 2**32 - early
+    pair = [(t, 3, 3, 1), (t + 1_500, 4, 4, 1), (t + 1_600, 3, 3, 1), (t + 7_000, 4, 3, 1)]
+    events = [(0, 0, 0, 1), *pair]
+    assert through(Chain("background:3ms"), events) == oracle.background(events, 3_000) == pair[1:3]
+    assert through(Chain("refractory:3ms"), events) == [events[0], pair[0], pair[1], pair[3]]
+    lamp = [(0, 0, 0, 1), *((t + 5_000 * k, 2, 2, (k + 1) % 2) for k in range(8))]
+    assert (
+        through(Chain("antiflicker:100:100:2"), lamp)
+        == oracle.antiflicker(lamp, 100, 100, 2, 300)
+        == lamp[:5]
+    )
+
+
+@pytest.mark.parametrize(("period", "goes"), [(9_090, True), (9_089, False), (10_000, True), (10_001, False)])
+def test_a_flicker_is_in_the_band_up_to_its_edges(period: int, goes: bool) -> None:
+    lamp = [(period * k + half * 3, 1, 1, 1 - half) for k in range(9) for half in (0, 1)]
+    assert (len(through(Chain("antiflicker:100:110:3"), lamp)) < len(lamp)) == goes
 
 
 def test_values_of_p_above_1_are_on() -> None:
