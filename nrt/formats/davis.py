@@ -39,7 +39,7 @@ _LARGEST_WRAP: Final = 0xFFF
 
 
 @jit
-def _passed_over(word: int) -> int:
+def _passed_over(word: np.int64) -> int:
     """Which counter a word belongs to that is neither time nor address nor an edge."""
     code, kind = word >> 12, word >> 8 & 0xF
     if code == 4 or (code == 6 and kind < 4) or (code == 5 and 1 <= kind <= 2) or 8 <= word <= 15:
@@ -90,7 +90,7 @@ def _decode(
             triggers[found, 1] = (1 if word > 2 else 0) << 32
             found += 1
         elif word != 16 and word != 17:
-            state[_passed_over(word)] += 1
+            state[_passed_over(np.int64(word))] += 1
     state[_WRAP], state[_TIME], state[_ROW], state[_TRIGGERS] = wrap, time, row, found
     return i, n
 

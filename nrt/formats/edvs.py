@@ -14,9 +14,8 @@ Nothing frames an event: bit 7 of its first byte is set, but any byte may have i
 have been lost or added; from there on bytes are skipped, and counted, until `VERIFY` events in a row make sense:
 first bytes with bit 7, times (E2 to E4) that advance by less than half a turn, E1 times that end within 4 bytes.
 A clock that turned over more than once in a pause cannot be told from one that turned once, unless the reader says
-when bytes arrived (`arrived`): then times of 24 and 32 bits are unwrapped by that, and an event more than `SLACK` ahead
-of its arrival, or as far behind its predecessor, is damaged; it is passed over, and counted, unless `VERIFY` follow
-that say the same.
+when bytes arrived (`arrived`): then times of 24 and 32 bits are unwrapped by that, and one that is more than `SLACK`
+ahead of its arrival, or as far behind the one before, is believed only if what follows it makes sense.
 Source: firmware text of the eDVS-4337 and the mini-eDVS (iniVation); libcaer, edvs.c. p is the chip's own bit, 0 for
 ON: jAER hands it on as bit 0 of a DVS128 address (eDVS128_HardwareInterface.java), which is inverted in jAER's
 DVS128.java and in libcaer's dvs128.c. Older versions of libcaer's edvs.c did not invert it.
@@ -49,9 +48,9 @@ _LONGEST_DELTA: Final = 1 << 28
 _HOPELESS: Final = 1 << 16
 
 SLACK: Final = 1_000_000
-"""µs by which the clocks of camera and host may differ from one event to the next."""
+"""µs by which an event may seem to be ahead of its arrival, or behind the one before, and is believed at once."""
 
-_TIME, _TICKS, _LOST, _SKIPPED, _HOST, _SEEN, _LIVE, _DAMAGED, _ODD = range(9)
+_TIME, _TICKS, _LOST, _SKIPPED, _HOST, _SEEN, _LIVE = range(7)
 
 
 @jit
@@ -96,10 +95,11 @@ def _verdict(raw: NDArray[np.uint8], at: int, form: int) -> int:
 
 
 @inline
-def _step(step: int, turn: int, state: NDArray[np.int64]) -> np.int64:
+def _step(step: np.int64, turn: np.int64, state: NDArray[np.int64]) -> np.int64:
     """The time since the event before, of which the clock's turns leave `step`, by what the host's clock says."""
     passed = state[_HOST] - state[_SEEN]
-    return np.int64(step + turn * ((passed - step + (turn >> 1)) // turn))
+    turns: np.int64 = (passed - step + (turn >> 1)) // turn
+    return step + turn * turns
 
 
 @jit
@@ -129,14 +129,15 @@ def _decode(raw: NDArray[np.uint8], out: Events, form: int, state: NDArray[np.in
             step = (ticks - state[_TICKS]) & (turn - 1)
             if form > 2 and state[_LIVE] == 2:
                 step = _step(step, turn, state)
-                ahead = step > state[_HOST] - state[_SEEN] + SLACK
-                if (ahead or step < -SLACK) and state[_ODD] < VERIFY:
-                    state[_ODD] += 1
-                    state[_DAMAGED] += 1
-                    at += size
-                    continue
+                if step > state[_HOST] - state[_SEEN] + SLACK or step < -SLACK:
+                    verdict = _verdict(raw, at, form)
+                    if verdict < 0:
+                        break
+                    if verdict == 0:
+                        state[_LOST] = 1
+                        continue
             if state[_LIVE]:
-                state[_LIVE], state[_ODD], state[_SEEN] = 2, 0, state[_HOST]
+                state[_LIVE], state[_SEEN] = 2, state[_HOST]
             state[_TIME] += step
             state[_TICKS] = ticks
         x, y = np.int64(raw[at + 1]), np.int64(raw[at])
@@ -178,7 +179,7 @@ class EdvsDecoder(Decoder):
     def __init__(self, form: Form, *, joined: bool = False) -> None:
         """joined: whether the first byte may be any, as on a line that was sending already."""
         self._form = form
-        self._state = np.zeros(9, np.int64)
+        self._state = np.zeros(7, np.int64)
         self._state[_LOST] = joined
         self._events = self._consumed = 0
 
@@ -204,8 +205,7 @@ class EdvsDecoder(Decoder):
         return used, written
 
     def counters(self) -> Mapping[str, int]:
-        counts = {"bytes skipped": self.skipped, "events damaged": int(self._state[_DAMAGED])}
-        return {name: count for name, count in counts.items() if count}
+        return {"bytes skipped": self.skipped} if self.skipped else {}
 
     def complaint(self) -> tuple[int, str] | None:
         if self._events or self.skipped < _HOPELESS:

@@ -51,7 +51,9 @@ class Dvs128Camera(UsbCamera):
                 if self._biases:
                     await self._tell(requests["biases"], data=self._bias_bytes())
             else:
-                await self._tell(requests[step.target], int(self._master) if step.parameter == "master" else 0)
+                await self._tell(
+                    requests[step.target], int(self._master) if step.parameter == "master" else 0
+                )
 
     def _bias_bytes(self) -> bytes:
         """All of them go at once; those that were not given are the spec's."""
@@ -59,9 +61,7 @@ class Dvs128Camera(UsbCamera):
             zip((each.name for each in self._registers), self._spec.table("fast_biases"), strict=True)
         )
         values = usual | self._biases
-        return b"".join(
-            values[each.name].to_bytes(each.width // 8, "big") for each in self._registers
-        )
+        return b"".join(values[each.name].to_bytes(each.width // 8, "big") for each in self._registers)
 
     def _decoder(self) -> Dvs128Decoder:
         return Dvs128Decoder()

@@ -65,7 +65,7 @@ class EdvsCamera(Camera):
         self._form: Form = 3
 
     async def open(self) -> None:
-        """Raises NotFound, DeviceBusy, DeviceError, DeviceTimeout where nobody greets, ProtocolError where others do."""
+        """Raises NotFound, DeviceBusy, DeviceError; DeviceTimeout if nobody greets, ProtocolError if others do."""
         for baud in self._bauds:
             if baud:
                 self._wire = wire(self._place, {**self.line, "baud": baud})
@@ -177,6 +177,6 @@ class EdvsCamera(Camera):
         return {**super().identity(), "camera": self._greeting}
 
 
-def _named(format: Format) -> str:
+def _named(format: str) -> str:
     """The spec's name of a form."""
     return next(name for name, form in _FORMS.items() if f"E{form}" == format)

@@ -22,16 +22,12 @@ class Dvs128Board:
     plays: what it looks at · skew_ppm: by how much its clock runs fast
     """
 
-    def __init__(
-        self, *, plays: str = "synth:bar?sensor=dvs128&seconds=0", skew_ppm: float = 0.0
-    ) -> None:
+    def __init__(self, *, plays: str = "synth:bar?sensor=dvs128&seconds=0", skew_ppm: float = 0.0) -> None:
         self._spec = spec.load("dvs128")
         self._requests = self._spec.enum("request")
         player = Player(plays, self._spec.limit("width"), self._spec.limit("height"))
         self._clock = Clock(skew_ppm)
-        self._stream = Stream(
-            player, self._clock, rate=self._spec.limits["link"], depth=_BUFFER, size=8
-        )
+        self._stream = Stream(player, self._clock, rate=self._spec.limits["link"], depth=_BUFFER, size=8)
         self._stream.warm(Dvs128Encoder())
         self.biases: tuple[int, ...] = ()
         """As the last request set them, in the order of the spec's registers."""

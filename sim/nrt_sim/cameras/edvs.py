@@ -84,6 +84,11 @@ class EdvsBoard:
     def due(self) -> int | None:
         return self._stream.due()
 
+    @property
+    def streams(self) -> bool:
+        """Whether it was told to send events."""
+        return self._stream.running
+
     def counters(self) -> Mapping[str, int]:
         """What was dropped or not shown; only what is not zero."""
         return self._stream.counters()

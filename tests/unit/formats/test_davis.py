@@ -152,3 +152,31 @@ def test_events_that_the_words_cannot_hold_are_refused(encoder: DavisEncoder | E
     assert len(encoder.encode(events((5, 1, 1, 1)), 6))
     with pytest.raises(ConfigError, match="must not fall"):
         encoder.encode(events((4, 1, 1, 1)), 7)
+
+
+def test_what_is_no_event_is_counted_by_what_it_is() -> None:
+    decoder = DavisDecoder()
+    image, inertial, unknown = (
+        [0x0008, 0x4123, 0x5180, 0x6010, 0x000A],
+        [0x0005, 0x5001, 0x5301, 0x0007],
+        [0x5F00, 99],
+    )
+    words = [TIME | 1, 0x0010, *image, *inertial, *unknown, ON | 3]
+    assert decoded(decoder, [np.array(words, "<u2").tobytes()]) == [(1, 3, 0, 1)]
+    assert decoder.counters() == {"image words": 5, "inertial words": 4, "unknown words": 2}
+
+
+def test_rows_and_columns_beyond_the_chip_are_passed_over_and_counted() -> None:
+    """As libcaer: a row beyond the chip is not the row of the events that follow."""
+    decoder = DavisDecoder(240, 180)
+    words = [TIME | 1, Y | 179, ON | 239, ON | 240, Y | 180, OFF | 0]
+    assert decoded(decoder, [np.array(words, "<u2").tobytes()]) == [(1, 239, 179, 1), (1, 0, 179, 0)]
+    assert decoder.counters() == {"addresses outside": 2}
+
+
+def test_rows_of_the_chip_may_be_columns_of_the_image() -> None:
+    found = random_events(5, 500, (2, 180, 240), 300)
+    found["t"] -= found["t"][0]
+    raw = DavisEncoder(exchange=True).encode(found, int(found["t"][-1]) + 1).tobytes()
+    assert decoded(DavisDecoder(180, 240, exchange=True), [raw]) == rows(found)
+    assert decoded(DavisDecoder(), [raw]) == [(t, y, x, p) for t, x, y, p in rows(found)]
