@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from nrt import registry
 from nrt.clock import microseconds
-from nrt.errors import ConfigError, NotFound, NrtError, Unsupported
+from nrt.errors import BadRecording, ConfigError, NotFound, NrtError, Unsupported
 from nrt.registry import Uri
 from nrt.wire import board
 
@@ -171,6 +171,8 @@ async def _replayed(uri: str, path: Path) -> str:
         return await device.replay(path)
     except NotFound:
         raise
+    except BadRecording as error:
+        return error.reason
     except NrtError as error:
         return str(error)
     finally:

@@ -112,7 +112,7 @@ def _show_network(network: Network, json: bool) -> None:
     for row in description.layers:
         shape = "x".join(map(str, row.shape))
         table.add_row(row.name, shape, "\n".join(row.sources), f"{row.parameters:,}", row.equation)
-    Console().print(table)
+    Console(markup=False).print(table)
     choices = ", ".join(f"{name} {value}" for name, value in description.choices)
     print(f"\nread as: {choices}")
     for note in description.notes:

@@ -178,6 +178,6 @@ def _print_table(sources: Sequence[str], reports: Sequence[Report]) -> None:
         winner = "-" if result.winner is None else str(result.winner)
         stream, factor = readable(result.stream_s * 1e6), f"{result.real_time_factor:.3g} x"
         table.add_row(source, winner, f"{result.events:,}", stream, factor, result.error)
-    Console().print(table)
+    Console(markup=False).print(table)
     events, wall = sum(r.events for r in reports), sum(r.wall_s for r in reports)
     print(f"{len(reports)} recordings, {events:,} events, {readable(wall * 1e6)} of computing")

@@ -34,6 +34,8 @@ def _status(entry: registry.Entry) -> str:
         loaded = registry.load(entry)
     except MissingDependency as error:
         return str(error)
+    except (ImportError, AttributeError) as error:  # one broken plug-in must not hide all others
+        return f"cannot be loaded: {error}"
     return (
         loaded.availability() if isinstance(loaded, type) and issubclass(loaded, Device | Source) else "ready"
     )
@@ -59,9 +61,9 @@ def show_registry(json: bool) -> None:
         lists = {"attached": here, "formats": [row.name for row in FORMATS], "filters": list(FILTERS)}
         print(json_module.dumps({**rows, **lists}, indent=2))
         return
-    console = Console()
+    console = Console(markup=False)  # an extra in brackets, nrt-runtime[torch], is text
     for each in plugged:
-        console.print(f"attached: {each}", highlight=False, markup=False)
+        console.print(f"attached: {each}", highlight=False)
     if plugged:
         console.print()
     for kind in kinds:

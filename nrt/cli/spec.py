@@ -35,7 +35,7 @@ def list_specs(json: Json = False) -> None:
     table = Table("name", "kind", "what it is", "tried", "hash", box=None)
     for each in specs:
         table.add_row(each.name, each.kind, f"{each.title}: {each.summary}", each.on_silicon, each.hash[:8])
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command()

@@ -47,6 +47,8 @@ class Recording:
 
 def read(path: Path) -> Recording:
     """Raises NotFound, BadRecording."""
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise BadRecording(path, 0, "no recording of the chip: it is no .npz archive")
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}

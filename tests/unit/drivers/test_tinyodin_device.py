@@ -428,6 +428,14 @@ async def test_damaged_and_missing_files_are_refused(tmp_path: Path) -> None:
         await replayed(tmp_path / "missing.npz")
 
 
+async def test_files_of_another_kind_are_no_recordings(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("nothing of numpy")
+    np.save(tmp_path / "array.npy", np.arange(4))  # numpy's, but one array and no archive
+    for name in ("text.npz", "array.npy"):
+        with pytest.raises(BadRecording, match=f"{name}: byte 0: .* no .npz archive"):
+            await replayed(tmp_path / name)
+
+
 async def test_the_command_prints_equal_or_the_first_difference(data: Path) -> None:
     ran = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "nrt", "emulate", "tinyodin", "--pty", "--check"),
