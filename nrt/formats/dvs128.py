@@ -11,7 +11,8 @@ A word is an address and a time, 16 bits each, little endian:
 
 Rows and columns run against those of an image: x = 127 - column, y = 127 - row. Within a turn time does not fall,
 which tells where a word begins if bytes were lost: where it falls, or a word makes no sense, `VERIFY` words in a row
-must make sense; bytes before them are skipped, and counted. A fall by more than half a turn is a lost wrap.
+must make sense, with few wraps among them that have other bits set; bytes before them are skipped, and counted. A
+fall by more than half a turn is a lost wrap.
 USB itself neither loses nor changes bytes. Source: libcaer, dvs128.c.
 """
 
@@ -54,14 +55,16 @@ def _word(raw: NDArray[np.uint8], at: int) -> np.int64:
 def _verdict(raw: NDArray[np.uint8], at: int) -> int:
     """1 if `VERIFY` words in a row from `at` on make sense, 0 if not, -1 if there are too few bytes to say."""
     ticks = np.int64(0)
+    strange = 0
     for _ in range(VERIFY):
         if at + _WORD > len(raw):
             return -1
         word = _word(raw, at)
         at += _WORD
-        if word >> 30 == 3:
-            return 0
         if word >> 30:
+            strange += word & 0x3FFFFFFF != 0
+            if strange > 1 or word >> 30 == 3:
+                return 0
             ticks = np.int64(0)
             continue
         if word >> 16 < ticks:

@@ -82,7 +82,7 @@ def test_any_bytes_in_any_pieces_decode_as_all_at_once(raw: bytes, size: int) ->
     assert decoded(Dvs128Decoder(), pieces(raw, size)) == decoded(Dvs128Decoder(), [raw])
 
 
-@given(seed=st.integers(0, 500), at=st.integers(0, 1_000), count=st.integers(1, 3))
+@given(seed=st.integers(0, 500), at=st.integers(400, 1_200), count=st.integers(1, 3))
 @settings(max_examples=40)
 def test_after_lost_bytes_words_are_found_again(seed: int, at: int, count: int) -> None:
     """Of events that are not all at one time: in a row of those, any four bytes look like a word."""
@@ -91,8 +91,9 @@ def test_after_lost_bytes_words_are_found_again(seed: int, at: int, count: int) 
     decoder = Dvs128Decoder()
     got = decoded(decoder, [raw[:at] + raw[at + count :]])
     addresses = [row[1:] for row in got]
-    assert addresses[-100:] == [row[1:] for row in rows(found)][-100:] or len(addresses) < 100
-    assert len(found) - 40 <= len(got) <= len(found) + 40
+    assert addresses[:90] == [row[1:] for row in rows(found)][:90]
+    assert addresses[-30:] == [row[1:] for row in rows(found)][-30:]
+    assert len(got) >= len(found) - 60
 
 
 def test_a_wrap_that_was_lost_is_noticed() -> None:
