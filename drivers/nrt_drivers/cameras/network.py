@@ -78,7 +78,8 @@ class NetworkSource(LiveSource):
             self._last(intake)
         except Exception as error:
             return error
-        intake.finish(now())
+        finally:
+            intake.finish(now())
         return None
 
     async def _stop(self) -> None:

@@ -98,7 +98,10 @@ class StreamSource(NetworkSource):
 
     def _last(self, intake: Intake) -> None:
         assert self._opening is not None
-        intake.bytes(self._opening.finish(), now())
+        self._opening.complete = True
+        intake.bytes(b"", now())
+        if intake.rest and self._opening.lines:
+            intake.bytes(b"\n", now())  # the last line need not have an end
         rest = intake.rest
         if rest:
             raise StreamError(f"{self.uri}: the stream ends inside a word ({rest} bytes left over)")
@@ -108,6 +111,7 @@ class Opening(Decoder):
     """A decoder that first finds out what the bytes are, and then is the decoder of that.
 
     Until then it consumes nothing: it is given the beginning again, with what came since.
+    complete: nothing more will come, what is there must do
     """
 
     word: ClassVar[int] = 1
@@ -116,13 +120,13 @@ class Opening(Decoder):
         self._name, self._format = name, format
         self._found: Decoder | None = None
         self._since = 0
-        self._complete = False
+        self.complete = False
         self.shape: tuple[int, int, int] | None = None
 
-    def finish(self) -> bytes:
-        """Nothing more will come: what is there must do. Returns what ends a last line that has no end."""
-        self._complete = True
-        return b"\n" if isinstance(self._found, CsvDecoder) else b""
+    @property
+    def lines(self) -> bool:
+        """Whether the bytes are lines of text."""
+        return isinstance(self._found, CsvDecoder)
 
     @property
     def waits(self) -> bool:
@@ -149,12 +153,12 @@ class Opening(Decoder):
             self._found = made()
             return 0, self._found
         waited = now() - self._since
-        if not (self._complete or len(head) >= HEAD or waited >= FIRST):
+        if not (self.complete or len(head) >= HEAD or waited >= FIRST):
             return 0, None
         try:
             return self._recognise(head)
         except BadRecording as error:
-            if self._complete or len(head) >= HEAD or waited >= GIVE_UP:
+            if self.complete or len(head) >= HEAD or waited >= GIVE_UP:
                 reason = f"{error.reason} (at byte {error.offset} of the stream)"
                 raise StreamError(f"{self._name}: {reason}") from error
             return 0, None
@@ -172,6 +176,13 @@ class Opening(Decoder):
                 raise StreamError(f"{self._name}: {row.name} can only be read from a file")
             self._found, self.shape = recording.decoder, recording.shape
             return recording.body, recording.decoder
+
+    def arrived(self, time: int) -> None:
+        if self._found is not None:
+            self._found.arrived(time)
+
+    def counters(self) -> Mapping[str, int]:
+        return {} if self._found is None else self._found.counters()
 
     def complaint(self) -> tuple[int, str] | None:
         return None if self._found is None else self._found.complaint()
