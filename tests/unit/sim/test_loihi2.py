@@ -7,6 +7,7 @@ code of the simulator is in it. The networks come from files written as lava-dl 
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,64 @@ def test_the_input_layers_neurons_take_their_input_as_a_bias_at_once(tmp_path: P
         expected.append((cell.v.copy(), fired))
     np.testing.assert_array_equal([v for _, v, _ in seen["input0"]], [v for v, _ in expected])
     np.testing.assert_array_equal([s for *_, s in seen["input0"]], [s for _, s in expected])
+
+
+def test_the_recipe_of_the_page_shows_every_layer_and_takes_any_bias_as_input(tmp_path: Path) -> None:
+    rng = np.random.default_rng(11)
+    params = cuba(25, 4096, 1024)
+    kernel = even(rng, (4, 3, 3, 3), 20)
+    path = write_net(
+        tmp_path / "network.net",
+        [
+            {"type": "input", "shape": [3, 8, 8], "weight": np.array([[36.0]]), "bias": np.array([[34.0]]),
+             "neuron": params},
+            {"type": "conv", "shape": [4, 3, 3], "weight": kernel, "stride": [2, 2], "padding": [0, 0],
+             "dilation": [1, 1], "groups": 1, "neuron": params},
+        ],
+    )  # fmt: skip
+    bias = rng.integers(-30, 90, (3, 8, 8))
+    page = (Path(__file__).parents[3] / "docs" / "loihi2.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+
+    scope: dict[str, Any] = {"path": path, "bias": bias, "steps": 16}
+    exec(code, scope)
+
+    source, target = Lif((3, 8, 8), params, bias), Lif((4, 3, 3), params)
+    before = np.zeros((3, 8, 8), np.int64)
+    expected: dict[str, list[tuple[Ints, Ints, Ints]]] = {"input0": [], "conv1": []}
+    for _ in range(16):
+        arriving = correlate(before, kernel, 2, 0)
+        before = source.step(np.zeros((3, 8, 8), np.int64))
+        expected["input0"].append((source.u.copy(), source.v.copy(), before))
+        fired = target.step(arriving)
+        expected["conv1"].append((target.u.copy(), target.v.copy(), fired))
+    assert list(scope["layers"]) == ["input0", "conv1"]
+    for name, states in scope["layers"].items():
+        assert_same(states, expected[name])
+    assert sum(int(step[2].sum()) for step in expected["conv1"]) > 10
+
+
+def test_a_layer_is_cleared_alone_while_spikes_to_it_are_under_way(tmp_path: Path) -> None:
+    rng = np.random.default_rng(12)
+    params, weight, bias = cuba(60, 1024, 128), even(rng, (5, 6)), even(rng, (5,))
+    path = write_net(
+        tmp_path / "clear.net",
+        [{"type": "dense", "shape": [5], "weight": weight, "bias": bias, "neuron": params}],
+    )
+    network, spikes = load(path), raster(rng, 6, 0.5)
+    engine, inputs = LoihiEngine(fit(network), ["dense0"]), records(spikes)
+
+    cell, before = Lif((5,), params, bias), np.zeros(6, np.int64)
+    for k in range(STEPS):
+        engine.run(inputs[inputs["t"] == k * DT], k * DT, 1)
+        cell.step(weight @ before)
+        before = spikes[k].astype(np.int64)
+        if k % 17 == 0:
+            engine.clear("dense0")
+            cell.u[:] = cell.v[:] = 0
+        u, v = engine.state("dense0")
+        np.testing.assert_array_equal(u, cell.u)
+        np.testing.assert_array_equal(v, cell.v)
 
 
 @given(seed=st.integers(0, 2**32 - 1))

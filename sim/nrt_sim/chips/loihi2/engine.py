@@ -153,6 +153,12 @@ class LoihiEngine(Engine):
         state = self._states[name]
         return state.u.copy(), state.v.copy()
 
+    def clear(self, name: str) -> None:
+        """Sets u and v of one population to 0, as lava's resetters do; spikes under way stay. Between two `run`s."""
+        state = self._states[name]
+        state.u[:] = 0
+        state.v[:] = 0
+
     def counters(self) -> Counters:
         synops: dict[str, int] = {}
         for one, count in zip(self.program.synapses, self._synops, strict=True):
