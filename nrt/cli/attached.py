@@ -144,11 +144,15 @@ def changes(
         stop.wait(interval)
 
 
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
 def watch(
     json: bool, *, say: Callable[[str], None] | None = None, stop: threading.Event | None = None
 ) -> None:
     """Prints changes until Ctrl-C."""
-    out = say or (lambda text: print(text, flush=True))
+    out = say or _say
     with contextlib.suppress(KeyboardInterrupt):
         for change, device in changes(stop or threading.Event()):
             stamp = time.strftime("%H:%M:%S")

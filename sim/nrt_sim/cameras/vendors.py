@@ -38,7 +38,7 @@ class Library:
     plays:   what the camera looks at
     serial:  the serial number of the only camera that is there
     ring:    transfers that wait for somebody to take them
-    unplug:  seconds after which the camera is gone; 0 for never
+    unplug:  seconds after its first events at which the camera is gone; 0 for never
     """
 
     def __init__(self, kind: str, *, plays: str, serial: str, ring: int, unplug: float) -> None:
@@ -95,7 +95,7 @@ class Device:
         self._player = Player(plays, size.width, size.height)
         self._encoder = (DavisEncoder if kind == "inivation_davis346" else Evt3Encoder)()
         self._dropped, self._first_after = 0, False
-        self._gone_at = now() + round(unplug * 1e9) if unplug else 0
+        self._unplug, self._gone_at = round(unplug * 1e9), 0
         _HOLDERS.add(library.serial)
         self._player.start()
         if kind == "prophesee_evk4":
@@ -111,6 +111,8 @@ class Device:
             if self._gone_at and now() >= self._gone_at:
                 raise RuntimeError("Usb(NoDevice)")
             events, reached = self._player.take(now())
+            if self._unplug and len(events) and not self._gone_at:
+                self._gone_at = now() + self._unplug
             if len(events) or now() >= deadline:
                 return self._item(events, reached)
             time.sleep(0.001)
