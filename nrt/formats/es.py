@@ -26,6 +26,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from nrt.clock import readable
 from nrt.errors import BadRecording, ConfigError
 from nrt.formats.base import ByteRecording, Bytes, Decoder, Writer
 from nrt.formats.bounds import require_addresses, require_order
@@ -164,6 +165,11 @@ def _read_header(path: Path, head: bytes) -> tuple[int, int, int]:
     return kind, width, height
 
 
+LONGEST: Final = 10_000_000_000
+"""µs of silence, or before the first event, that are written: 79 MB of overflow bytes."""
+_OVERFLOW: Final = 127
+
+
 class EsWriter(Writer):
     """Writes ES 2.0 dvs. Times must be ≥ 0 and in order, addresses inside the sensor."""
 
@@ -179,6 +185,12 @@ class EsWriter(Writer):
     def write(self, events: Records) -> None:
         require_order("ES", events, after=self._t)
         require_addresses("ES", events, self._width, self._height)
+        pause = int(np.diff(events["t"], prepend=self._t).max(initial=0))
+        if pause > LONGEST:
+            raise ConfigError(
+                f"ES writes a byte for every {_OVERFLOW} µs of silence, {pause / _OVERFLOW / 1e9:.3g} GB for one of "
+                f"{readable(pause)}; count times from the start of the stream (nrt record --rebase)"
+            )
         rest = event_words(np.ascontiguousarray(events))
         while len(rest):
             done, size, self._t = encode_dvs(rest, self._buffer, self._t)

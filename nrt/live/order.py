@@ -21,10 +21,11 @@ def in_order(events: Words, begin: int, end: int, last: int, shift: int, gap: in
     last: what the first one follows. If it is so, they are shifted.
     """
     jumps = 0
+    before = np.int64(last)
     for k in range(begin, end):
         t = events[k, 0] + shift
-        jumps += np.uint64(t - last) > np.uint64(gap)
-        last = t
+        jumps += int(np.uint64(t - before) > np.uint64(gap))
+        before = t
     if jumps == 0 and shift:
         for k in range(begin, end):
             events[k, 0] += shift

@@ -142,3 +142,14 @@ def test_event_stream_reads_what_is_written(tmp_path: Path) -> None:
     with event_stream.Decoder(str(path)) as decoder:
         found = [(int(e["t"]), int(e["x"]), int(e["y"]), int(e["on"])) for chunk in decoder for e in chunk]
     assert found == rows(stream)
+
+
+def test_a_time_that_would_be_written_as_gigabytes_of_silence_is_refused(tmp_path: Path) -> None:
+    """Times that count from 1970, as AEDAT 4 has them."""
+    path = tmp_path / "epoch.es"
+    with (
+        EsWriter(path, (2, 480, 640)) as writer,
+        pytest.raises(ConfigError, match=r"ES writes a byte .* 1\.26e\+04 GB .*--rebase"),
+    ):
+        writer.write(events((1_600_000_000_000_000, 0, 0, 1)))
+    assert path.stat().st_size < 100
