@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -61,24 +62,36 @@ class CudaDevice(GpuDevice):
             raise MissingDependency(self.uri, package, extra)
         if reason:
             raise DeviceError(self.uri, reason)
-        gpus = nvml.gpus()
-        if self._index >= len(gpus):
-            known = [f"cuda:{gpu.index}" for gpu in gpus]
+        index = await asyncio.to_thread(self._of_driver, nvml)
+        self._name = nvml.gpus()[index].name
+        if self._wants_energy:
+            await self._prepare_meter(nvml, index)
+
+    def _of_driver(self, nvml: Nvml) -> int:
+        """The driver's number of this GPU. CUDA numbers the fastest first, and only those that it may see."""
+        import torch
+
+        count = torch.cuda.device_count()
+        if self._index >= count:
+            known = [f"cuda:{index}" for index in range(count)]
             raise NotFound(
                 str(self._index), f"{self.uri}: no such GPU; there is {', '.join(known) or 'none'}", known
             )
-        self._name = gpus[self._index].name
-        if self._wants_energy:
-            await self._prepare_meter(nvml)
+        with translated(self.uri):
+            uuid = getattr(torch.cuda.get_device_properties(self._index), "uuid", None)  # torch 2.5 and later
+        return self._index if uuid is None else nvml.index(str(uuid))
 
-    async def _prepare_meter(self, nvml: Nvml) -> None:
-        import asyncio
-
+    async def _prepare_meter(self, nvml: Nvml, index: int) -> None:
         def read() -> float:
-            return nvml.energy(self._index)
+            return nvml.energy(index)
 
         idle = await asyncio.to_thread(idle_watts, read)
         self._meter = Meter(read, self._name, idle)
+
+    @property
+    def name(self) -> str:
+        """What the driver calls this GPU."""
+        return self._name
 
     @property
     def meter(self) -> Meter | None:

@@ -53,7 +53,7 @@ class Nvml:
         try:
             library = ctypes.CDLL(name)
         except OSError:
-            raise DeviceError("cuda:", f"no NVIDIA driver: {name} is not on this machine") from None
+            raise DeviceError("cuda", f"no NVIDIA driver: {name} is not on this machine") from None
         return cls(library)
 
     def cuda(self) -> tuple[int, int]:
@@ -67,6 +67,13 @@ class Nvml:
         count = ctypes.c_uint()
         self._call("nvmlDeviceGetCount_v2", ctypes.byref(count))
         return [self._gpu(index) for index in range(count.value)]
+
+    def index(self, uuid: str) -> int:
+        """The driver's number of the GPU with that UUID; CUDA may number them otherwise, and see only some."""
+        handle, index = ctypes.c_void_p(), ctypes.c_uint()
+        self._call("nvmlDeviceGetHandleByUUID", f"GPU-{uuid}".encode(), ctypes.byref(handle))
+        self._call("nvmlDeviceGetIndex", handle, ctypes.byref(index))
+        return index.value
 
     def energy(self, index: int) -> float:
         """J that a GPU took since the driver was loaded. Raises DeviceError where it does not count."""
@@ -92,6 +99,6 @@ class Nvml:
         status = function(*arguments)
         if status:
             if status == _LOST:
-                raise DeviceLost("cuda:", f"{name} failed: the GPU is lost")
+                raise DeviceLost("cuda", f"{name} failed: the GPU is lost")
             reason = "this GPU does not support it" if status == _NOT_SUPPORTED else f"NVML error {status}"
-            raise DeviceError("cuda:", f"{name} failed: {reason}")
+            raise DeviceError("cuda", f"{name} failed: {reason}")

@@ -73,7 +73,7 @@ def survey(
         nvml = load()
         gpus, driver = nvml.gpus(), nvml.cuda()
     except DeviceError as error:
-        return f"no GPU: {str(error).removeprefix('cuda:: ')}"
+        return f"no GPU: {str(error).removeprefix('cuda: ')}"
     if not gpus:
         return "no GPU: the NVIDIA driver sees none"
     listed = "; ".join(map(str, gpus))

@@ -101,12 +101,12 @@ def test_launches_on_a_gpu_are_counted_without_one() -> None:
 
 
 def test_net_a_has_the_output_counts_of_the_cpu_engine() -> None:
-    """The drawn net (a) of `nrt bench engine`, 40 steps at 2000 events per ms.
+    """The drawn net (a) of `nrt bench engine`, 20 steps at 2000 events per ms.
 
     Sums are rounded in another order, so of the spikes inside one in a thousand may differ; the outputs' may not.
     """
     case = next(islice(cases(None), 1, None))
-    steps = 40
+    steps = 20
     records = case.records[: int(case.bounds[steps])]
     watched = tuple(p.name for p in case.network.populations[1:])
     expected = CpuEngine(case.network, watched).run(records, 0, steps)

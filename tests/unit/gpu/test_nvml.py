@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import nrt
 from nrt.errors import DeviceError
+from nrt_sim.gpu.cuda_device import CudaDevice
 from nrt_sim.gpu.energy import Meter, idle_watts, per_work
 from nrt_sim.gpu.nvml import Gpu, Nvml
 from nrt_sim.gpu.survey import obstacle, survey
@@ -48,6 +51,14 @@ class Library:
 
     def _nvmlDeviceGetHandleByIndex(self, index: ctypes.c_uint, handle: Any) -> int:
         handle._obj.value = index.value + 100
+        return 0
+
+    def _nvmlDeviceGetHandleByUUID(self, uuid: bytes, handle: Any) -> int:
+        handle._obj.value = {b"GPU-first": 100, b"GPU-second": 101}[uuid]
+        return 0
+
+    def _nvmlDeviceGetIndex(self, handle: ctypes.c_void_p, index: Any) -> int:
+        index._obj.value = (handle.value or 0) - 100
         return 0
 
     def _nvmlDeviceGetName(self, handle: ctypes.c_void_p, name: Any, length: ctypes.c_uint) -> int:
@@ -242,6 +253,33 @@ async def test_opening_a_gpu_that_this_python_cannot_use_says_why(
     monkeypatch.setattr(ctypes, "CDLL", load)
     with pytest.raises(nrt.NrtError, match=message):
         async with nrt.open("cuda:99"):
+            pass
+
+
+@pytest.mark.parametrize(("place", "name"), [("cuda:0", "NVIDIA GPU 101"), ("cuda:1", "NVIDIA GPU 100")])
+async def test_a_gpu_is_the_same_to_the_driver_and_to_cuda_however_each_numbers_it(
+    monkeypatch: pytest.MonkeyPatch, place: str, name: str
+) -> None:
+    """As where CUDA puts the driver's second GPU first, because it is the faster one."""
+
+    def properties(index: int) -> SimpleNamespace:
+        return SimpleNamespace(uuid=("second", "first")[index])
+
+    def load(name: str) -> Library:
+        return Library()
+
+    def nothing(*_: object) -> str:
+        return ""
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr("nrt_sim.gpu.cuda_device.obstacle", nothing)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    async with nrt.open(place) as session:
+        assert isinstance(session.device, CudaDevice)
+        assert session.device.name == name
+    with pytest.raises(nrt.NotFound, match="cuda:2: no such GPU; there is cuda:0, cuda:1"):
+        async with nrt.open("cuda:2"):
             pass
 
 
