@@ -199,6 +199,7 @@ async def test_a_camera_that_falls_silent_has_failed(kind: Kind, monkeypatch: py
 async def test_a_scene_in_which_nothing_moves_is_no_silence(
     kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("nrt.live.silence.PATIENCE", 1_000_000_000)
     plays, wanted = scene(tmp_path, kind.shape, count=30)
     source = camera(f"{kind.scheme}+emu:?plays={plays}")
     end = 0
@@ -207,7 +208,7 @@ async def test_a_scene_in_which_nothing_moves_is_no_silence(
         packets = source.packets()
         async for packet in packets:
             end = max(end, packet.end)
-            if end > wanted[-1][0] + 2_600_000:
+            if end > wanted[-1][0] + 1_400_000:
                 break
         await packets.aclose()  # type: ignore[attr-defined]
     await source.close()
