@@ -102,7 +102,9 @@ DEVICES: Final[Mapping[str, Entry]] = {
 _LIBRARY: Final = "through neuromorphic-drivers (never tried on a camera)"
 
 SOURCES: Final[Mapping[str, Entry]] = {
-    "davis240": Entry("nrt_drivers.cameras.davis240:Davis240Camera", "DAVIS240 on USB (never tried on a camera)"),
+    "davis240": Entry(
+        "nrt_drivers.cameras.davis240:Davis240Camera", "DAVIS240 on USB (never tried on a camera)"
+    ),
     "dvs128": Entry("nrt_drivers.cameras.dvs128:Dvs128Camera", "DVS128 on USB (never tried on a camera)"),
     "davis346": Entry("nrt_drivers.cameras.vendors:Davis346Camera", f"iniVation DAVIS346 {_LIBRARY}"),
     "dvxplorer": Entry("nrt_drivers.cameras.vendors:DvxplorerCamera", f"iniVation DVXplorer {_LIBRARY}"),
@@ -111,7 +113,9 @@ SOURCES: Final[Mapping[str, Entry]] = {
     "edvs": Entry("nrt_drivers.cameras.edvs:EdvsCamera", "eDVS on a serial line (never tried on a camera)"),
     "file": Entry("nrt.file:FileSource", "a recording of any format; a plain path means the same"),
     "merge": Entry("nrt.live.merge:merge_uri", "two sources side by side, on one clock: merge:?a=URI&b=URI"),
-    "raw": Entry("nrt.record.raw_source:RawSource", "a camera's bytes as recorded; a plain path means the same"),
+    "raw": Entry(
+        "nrt.record.raw_source:RawSource", "a camera's bytes as recorded; a plain path means the same"
+    ),
     "spif": Entry("nrt_drivers.cameras.spif:SpifSource", "address events over UDP: SPIF, AEStream, nrt play"),
     "synth": Entry("nrt_sim.sensors.source:SynthSource", "a scene seen by a simulated event camera"),
     "tcp": Entry("nrt_drivers.cameras.stream:StreamSource", "a recording's or camera's bytes over TCP"),
@@ -130,7 +134,9 @@ WIRES: Final[Mapping[str, Entry]] = {
 """What a URI's +wire names; a device lists those that it speaks over in its class attribute `wires`."""
 
 BOARDS: Final[Mapping[str, Entry]] = {
-    "davis240": Entry("nrt_sim.cameras.davis240:Davis240Board", "a DAVIS240 that plays a scene or a recording"),
+    "davis240": Entry(
+        "nrt_sim.cameras.davis240:Davis240Board", "a DAVIS240 that plays a scene or a recording"
+    ),
     "dvs128": Entry("nrt_sim.cameras.dvs128:Dvs128Board", "a DVS128 that plays a scene or a recording"),
     "edvs": Entry("nrt_sim.cameras.edvs:EdvsBoard", "an eDVS that plays a scene or a recording"),
     "tinyodin": Entry("nrt_sim.chips.tinyodin.board:TinyOdinBoard", "a tinyODIN behind an AER bridge"),

@@ -99,8 +99,11 @@ class Result:
                 f"rate    {self.rate / 1e6:.2f} of {self.wanted / 1e6:.2f} million events/s over {self.seconds:.0f} s, "
                 f"{self.bytes / self.seconds / 1e6:.0f} MB/s of EVT3 through a terminal, {self.spikes:,} spikes",
                 f"lost    {lost:,} events ({share:.2%}): {self.skipped:,} before the line, {self.dropped:,} behind it",
-                "late    p50 {:.2f}  p99 {:.2f}  p99.9 {:.2f}  max {:.2f} ms, last event to answer".format(*self.late),
-                f"memory  {begin / 1e6:.1f} MB at the start, {end / 1e6:.1f} MB at the end, {most / 1e6:.1f} MB at most",
+                "late    p50 {:.2f}  p99 {:.2f}  p99.9 {:.2f}  max {:.2f} ms, last event to answer".format(
+                    *self.late
+                ),
+                f"memory  {begin / 1e6:.1f} MB at the start, {end / 1e6:.1f} MB at the end, {most / 1e6:.1f} MB at "
+                "most",
             ]
         )
 
@@ -237,4 +240,7 @@ def main(seconds: float, rate: float, *, json: bool) -> None:
         print(json_module.dumps({**result.to_dict(), "decode MB/s": stage}, indent=2))
         return
     print(result)
-    print(f"decode  {stage['decoder']:.0f} MB/s of EVT3 by the decoder alone, {stage['intake']:.0f} with order and packets")
+    print(
+        f"decode  {stage['decoder']:.0f} MB/s of EVT3 by the decoder alone, "
+        f"{stage['intake']:.0f} with order and packets"
+    )

@@ -7,6 +7,7 @@ loses events: what the terminal has not taken after `DEPTH` slices is left out a
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import pty
@@ -132,10 +133,8 @@ def _main(pipe: Connection, rate: float) -> None:
     select.select([master], [], [])
     os.read(master, 1)
     os.close(slave)  # so that the reader's hanging up is seen here
-    try:
+    with contextlib.suppress(EOFError, BrokenPipeError):  # nobody is interested any more
         pipe.send(_play(pipe, master, found))
-    except (EOFError, BrokenPipeError):  # nobody is interested any more
-        pass
 
 
 def _play(pipe: Connection, master: int, found: list[Piece]) -> Sent:

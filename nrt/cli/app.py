@@ -186,7 +186,9 @@ def record(
     """Record any source into a file, readable up to the last second even if this process is killed."""
     from nrt.cli.record import record_source
 
-    record_source(source, file, format=format, limit=limit, size=size, rebase=rebase, force=force, raw=raw, json=json)
+    record_source(
+        source, file, format=format, limit=limit, size=size, rebase=rebase, force=force, raw=raw, json=json
+    )
 
 
 @app.command()

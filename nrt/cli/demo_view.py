@@ -18,8 +18,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from nrt.cli.picture import halves
 from nrt.cli.demo_watch import COLUMNS, Watch
+from nrt.cli.picture import halves
 from nrt.report import Report
 
 WINDOW: Final = 24_000

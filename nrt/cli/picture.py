@@ -39,4 +39,5 @@ def levels(sums: NDArray[np.int32], columns: int, rows: int) -> NDArray[np.int8]
     size = np.abs(cells)
     lit = size[size > 0]
     strong = size > (lit.mean() if len(lit) else 0)
-    return (np.sign(cells) * (1 + strong)).astype(np.int8)
+    found: NDArray[np.int8] = (np.sign(cells) * (1 + strong)).astype(np.int8)
+    return found

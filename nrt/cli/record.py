@@ -130,6 +130,7 @@ def paced(text: str, speed: float | None) -> tuple[Source, float]:
 
 
 def limit_of(text: str | None) -> int:
+    """`--for` in µs, 0 without it. Raises ConfigError."""
     limit = microseconds(text) if text else 0
     if limit < 0 or (text and not limit):
         raise ConfigError(f"--for {text}: it must be longer than 0")

@@ -30,7 +30,7 @@ from nrt.source import Source
 
 EVERY: Final = 1 / 12
 """Seconds between two pictures."""
-_LINES: Final = 3
+_LINES: Final = 4
 """Lines below the picture."""
 
 
@@ -67,7 +67,8 @@ class Frame:
         for line in halves(self.picture):
             yield from Segment.adjust_line_length(line, options.max_width, pad=False)
             yield Segment.line()
-        yield Text.assemble((f"{self.title}  ", "bold"), self.status, no_wrap=True, overflow="ellipsis")
+        yield Text(self.title, style="bold", no_wrap=True, overflow="ellipsis")
+        yield Text(self.status, no_wrap=True, overflow="ellipsis")
         yield Text(self.notes, style="yellow", no_wrap=True, overflow="ellipsis")
 
 

@@ -78,6 +78,8 @@ class Intake:
         self._stamp = self._zero = begin
         self._resume, self._tap = resume, tap
         self.arrival = Arrival()
+        self.gap = 0
+        """µs that nobody saw between the stream that this one continues and its first event."""
         warm()
         if tap is not None:
             tap.begin(decoder, resume, begin)
@@ -201,11 +203,11 @@ class Intake:
         """Another stream ended at `end` µs, host time `stamp`: lets the time until the event at `first` pass."""
         self._resume = None
         span = self._time(self._end - 1) - self._time(first)
-        gap = max((self._stamp - stamp) // 1_000 - max(span, 0), 0)
-        self._order.shift = end + gap - self._time(first)
+        self.gap = max((self._stamp - stamp) // 1_000 - max(span, 0), 0)
+        self._order.shift = end + self.gap - self._time(first)
         self._horizon = end
-        if gap:
-            self._leave(self._begin, end + gap, self._stamp)
+        if self.gap:
+            self._leave(self._begin, end + self.gap, self._stamp)
 
     def _time(self, k: int) -> int:
         """That of the event at place `k` of the slab."""

@@ -1,8 +1,8 @@
 """Reconnector: a camera that was unplugged is opened again when it is back, and its stream goes on.
 
-Nothing can know what happened while it was away: one empty packet spans that time, as long as the host's clock says,
-so that whoever computes with the packets sees time pass. Counted are "reconnects" and "gap ms"; the number of events
-that nobody saw is unknown, and in no count.
+Nothing can know what happened while it was away: one packet spans that time, as long as the host's clock says, so that
+whoever computes with the packets sees time pass; it is empty, or, where it waited too long, begins the next one.
+Counted are "reconnects" and "gap ms"; the number of events that nobody saw is unknown, and in no count.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class Reconnector(Source):
         self._identity: Mapping[str, str] = {}
         self._delay = FIRST
         self._carried: Counter[str] = Counter()  # of what was counted before a loss
-        self._before: Mapping[str, int] | None = None  # what stood there at the loss; None once its successor counts
+        self._before: Mapping[str, int] | None = (
+            None  # what stood there at the loss; None once its successor counts
+        )
         self._reconnects = self._gap = 0
 
     async def open(self) -> None:
@@ -76,8 +78,7 @@ class Reconnector(Source):
                 if counts.get(name, 0) < count and name != PPM:  # it began anew; a wire's own goes on
                     self._carried[name] += count
             self._before = None
-            if not len(packet):
-                self._gap += packet.end - packet.start
+            self._gap += self.inner.gap
         self._reached, self._delay = (packet.end, packet.stamp), FIRST
 
     async def _return(self, lost: DeviceError) -> None:

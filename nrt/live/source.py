@@ -96,6 +96,11 @@ class LiveSource(Source):
         self._resume = (end, stamp)
 
     @property
+    def gap(self) -> int:
+        """µs that nobody saw before the stream that it continues went on."""
+        return self._intake.gap if self._intake is not None else 0
+
+    @property
     def cut(self) -> Cut:
         """When its packets are complete."""
         return self._cut

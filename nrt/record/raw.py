@@ -153,7 +153,9 @@ class RawReader:
             raise BadRecording(self.path, at, f"the file ends inside a {what}")
         *_, length, crc = head.unpack(found)
         if length > LIMIT:
-            raise BadRecording(self.path, at, f"a {what} of {length} bytes, more than the {LIMIT} that are allowed")
+            raise BadRecording(
+                self.path, at, f"a {what} of {length} bytes, more than the {LIMIT} that are allowed"
+            )
         data = self._file.read(length)
         if len(data) < length:
             raise BadRecording(self.path, at, f"the file ends inside a {what}")
@@ -166,7 +168,7 @@ class RawReader:
         mark = self._file.read(4)
         if not mark:
             return None
-        if mark != b"BLCK":
+        if not b"BLCK".startswith(mark):
             raise BadRecording(self.path, at, f"a block should begin here, not {mark!r}")
         self._file.seek(at)
         return list(self._split(self._checked(at, _BLOCK, "block"), at))
@@ -179,7 +181,9 @@ class RawReader:
             kind, length, stamp = RECORD.unpack_from(data, at)
             at += RECORD.size
             if at + length > len(data) or kind >= len(Kind):
-                raise BadRecording(self.path, offset, f"a record of kind {kind} and {length} bytes makes no sense")
+                raise BadRecording(
+                    self.path, offset, f"a record of kind {kind} and {length} bytes makes no sense"
+                )
             yield Record(Kind(kind), stamp, data[at : at + length])
             at += length
 

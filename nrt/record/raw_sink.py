@@ -25,6 +25,8 @@ from nrt.record.sink import Sink
 from nrt.report import timestamp
 from nrt.source import Source
 
+Data = bytes
+"""Under another name where a method has that one."""
 ROOM: Final = 1 << 26
 """Bytes that may wait to be written: more than a second of USB 3 at its fullest."""
 BLOCK: Final = 1 << 20
@@ -37,7 +39,9 @@ def camera(source: Source) -> LiveSource:
     while isinstance(inner, Filtered | Reconnector):
         inner = inner.inner
     if not isinstance(inner, LiveSource):
-        raise ConfigError(f"{source.uri} is no camera, so it has no raw bytes; record it as it is, without --raw")
+        raise ConfigError(
+            f"{source.uri} is no camera, so it has no raw bytes; record it as it is, without --raw"
+        )
     return inner
 
 
@@ -45,7 +49,7 @@ class Queue:
     """What arrived, from the camera's thread to the one that writes; a Tap."""
 
     def __init__(self) -> None:
-        self._items: deque[tuple[Kind, int, bytes]] = deque()
+        self._items: deque[tuple[Kind, int, Data]] = deque()
         self._held = self._hole = 0
         self._lock = threading.Lock()
         self.dropped = 0
@@ -54,7 +58,7 @@ class Queue:
     def begin(self, decoder: Decoder | None, resume: tuple[int, int] | None, stamp: int) -> None:
         self._put(Kind.BEGIN, stamp, Begin.of(decoder, resume).to_bytes())
 
-    def bytes(self, data: bytes, stamp: int) -> None:
+    def bytes(self, data: Data, stamp: int) -> None:
         self._put(Kind.BYTES, stamp, data)
 
     def events(self, events: Records, stamp: int, lost: int) -> None:
@@ -66,7 +70,7 @@ class Queue:
     def finish(self, stamp: int) -> None:
         self._put(Kind.FINISH, stamp, b"")
 
-    def _put(self, kind: Kind, stamp: int, data: bytes) -> None:
+    def _put(self, kind: Kind, stamp: int, data: Data) -> None:
         with self._lock:
             if self._held + len(data) > ROOM and kind in (Kind.BYTES, Kind.EVENTS):
                 self._hole += len(data)
@@ -78,9 +82,9 @@ class Queue:
             self._items.append((kind, stamp, data))
             self._held += len(data)
 
-    def take(self, most: int) -> list[bytes]:
+    def take(self, most: int) -> list[Data]:
         """Records of about `most` bytes at the most, oldest first."""
-        found: list[bytes] = []
+        found: list[Data] = []
         size = 0
         with self._lock:
             while self._items and size < most:
@@ -132,9 +136,12 @@ class RawSink(Sink):
         try:
             self.flush()
         finally:
-            file, self._file = self._file, None
-            if file is not None:
-                file.close()
+            self._shut()
+
+    def _shut(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _write(self, raw: bytes) -> None:
         assert self._file is not None
@@ -148,10 +155,9 @@ class RawSink(Sink):
 
     def _give_up(self, error: OSError) -> NoReturn:
         """Leaves the file whole, as of the last block."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.ftruncate(file.fileno(), self.size)
-            file.close()
+        assert self._file is not None
+        os.ftruncate(self._file.fileno(), self.size)
+        self._shut()
         raise StreamError(
             f"{self.path}: {error.strerror or error}; the recording ends here, its first {self.size:,} bytes are safe"
         ) from error

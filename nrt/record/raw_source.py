@@ -39,7 +39,9 @@ class RawSource(Source):
         if count and packet is not None:
             raise ConfigError(f"{uri}: packets are cut by packet or by count, not both")
         self._path, self._speed = Path(uri.place), speed
-        self._cut = Cut(0 if count or packet is None else int(packet), count) if count or packet is not None else None
+        self._cut = (
+            Cut(0 if count or packet is None else int(packet), count) if count or packet is not None else None
+        )
         self.scheduled = speed > 0
         self._filter: Callable[[Records], Records] | None = None
         self._raw: RawReader | None = None
@@ -80,7 +82,9 @@ class RawSource(Source):
         """The packets as they were, stamps and all."""
         assert self._raw is not None
         ready: list[Packet] = []
-        replay = _Replay(self._path, self._cut or Cut(self.header.span, self.header.count), ready, self._filter)
+        replay = _Replay(
+            self._path, self._cut or Cut(self.header.span, self.header.count), ready, self._filter
+        )
         try:
             for each in self._raw.records():
                 replay.take(each)
@@ -148,7 +152,9 @@ class RawRecording(Recording):
         packet = self._ready[0]
         count = min(len(packet), len(events))
         events[:count] = packet.data[:count]
-        self._ready[:1] = [dataclasses.replace(packet, data=packet.data[count:])] if count < len(packet) else []
+        self._ready[:1] = (
+            [dataclasses.replace(packet, data=packet.data[count:])] if count < len(packet) else []
+        )
         return count
 
     def close(self) -> None:
