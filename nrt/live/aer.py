@@ -53,6 +53,24 @@ class AerDecoder:
             return self._events(words[::2], self._unwrapped(words[1::2]))
         return self._mixed(words, arrived)
 
+    def decode_all(self, datagrams: list[tuple[bytes, int]]) -> list[Records]:
+        """The events of each of several datagrams with their arrival, at once where all are of one kind."""
+        sizes = [len(data) for data, _ in datagrams]
+        if len(datagrams) < 2 or any(size % 4 for size in sizes):
+            return [self.decode(*each) for each in datagrams]
+        words = self._plain.from_bytes(b"".join(data for data, _ in datagrams)).astype(np.uint32, copy=False)
+        counts = np.array(sizes) // 4
+        if bool(self._plain.matches(words).all()):
+            self.times = False
+            events = self._events(words, np.repeat(np.array([at for _, at in datagrams], np.int64), counts))
+        elif not any(size % 8 for size in sizes) and bool(self._timed.matches(words[::2]).all()):
+            self.times, counts = True, counts // 2
+            events = self._events(words[::2], self._unwrapped(words[1::2]))
+        else:
+            return [self.decode(*each) for each in datagrams]
+        ends = np.cumsum(counts).tolist()
+        return [events[end - count : end] for end, count in zip(ends, counts.tolist(), strict=True)]
+
     def _mixed(self, words: Words, arrived: int) -> Records:
         """Events with and without times, one after the other, as nobody is known to send them."""
         timed = self._timed.matches(words).tolist()

@@ -16,10 +16,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from nrt.errors import ConfigError
 from nrt.live import Intake
 from nrt.live.aer import AerDecoder
-from nrt.packet import Records, join
+from nrt.packet import EVENT, Records, join
 from nrt.registry import Duration, Uri
 from nrt.wire import Wire
 from nrt.wire.listen import UdpListener
@@ -66,7 +68,7 @@ class SpifSource(NetworkSource):
 
     def _reset(self) -> None:
         self._decoder_ = AerDecoder()
-        self._gathered: list[Records] = []
+        self._gathered: list[tuple[bytes, int]] = []
         self._since = self._begin = self._dropped = self._lost = 0
         self._outside = 0
         self._gaps, self._rates = Gaps(), Rates()
@@ -83,17 +85,23 @@ class SpifSource(NetworkSource):
         if data:
             self._begin = self._begin or stamp
             self._since = self._since if self._gathered else stamp
-            events = self._inside(self._decoder_.decode(data, (stamp - self._begin) // 1_000))
-            if len(events):
-                self._watch_for_losses(events)
-                self._gathered.append(events)
-        if self._gathered and (not data or len(self._gathered) >= MOST or stamp - self._since >= BATCH):
-            events = self._gathered[0] if len(self._gathered) == 1 else join(self._gathered)
-            self._gathered = []
+            self._gathered.append((data, (stamp - self._begin) // 1_000))
+        due = not data or len(self._gathered) >= MOST or stamp - self._since >= BATCH
+        if self._gathered and due:
+            events = self._decoded()
             lost, self._lost = self._lost, 0
             intake.events(events, stamp, lost)
         elif not data:
             intake.quiet(stamp)
+
+    def _decoded(self) -> Records:
+        """The events of what was gathered."""
+        parts = [part for part in self._decoder_.decode_all(self._gathered) if len(part)]
+        self._gathered = []
+        for part in parts:
+            self._watch_for_losses(part)
+        self._count_dropped(len(parts[-1]) if parts else 0)
+        return self._inside(join(parts)) if parts else np.empty(0, EVENT)
 
     def _inside(self, events: Records) -> Records:
         if self._size is None:
@@ -103,10 +111,12 @@ class SpifSource(NetworkSource):
         self._outside += len(events) - len(kept)
         return kept
 
-    def _watch_for_losses(self, events: Records) -> None:
+    def _count_dropped(self, events: int) -> None:
         dropped = self._wire.counters().get("datagrams dropped", 0)
-        self._lost += (dropped - self._dropped) * len(events)
+        self._lost += (dropped - self._dropped) * events
         self._dropped = dropped
+
+    def _watch_for_losses(self, events: Records) -> None:
         if self._decoder_.times:
             self._gaps.saw(events)
         else:
