@@ -43,7 +43,9 @@ class Reconnector(Source):
         self._patience = patience * 1_000
         self._reached: tuple[int, int] | None = None
         self._identity: Mapping[str, str] = {}
-        self._delay = FIRST
+        self._delay, self._deadline = FIRST, 0
+        self._opened = 0
+        self._lived = True  # since it was opened: what dies at once has not come back
         self._carried: Counter[str] = Counter()  # of what was counted before a loss
         self._before: Mapping[str, int] | None = (
             None  # what stood there at the loss; None once its successor counts
@@ -53,6 +55,7 @@ class Reconnector(Source):
     async def open(self) -> None:
         """Opens the camera; one that is not there at first is not waited for. Raises what it raises."""
         await self.inner.open()
+        self._opened, self._lived = now(), True
         self.shape, self._identity = self.inner.shape, dict(self.inner.identity())
 
     async def close(self) -> None:
@@ -79,17 +82,17 @@ class Reconnector(Source):
                     self._carried[name] += count
             self._before = None
             self._gap += self.inner.gap
-        self._reached, self._delay = (packet.end, packet.stamp), FIRST
+        self._reached, self._lived = (packet.end, packet.stamp), True
 
     async def _return(self, lost: DeviceError) -> None:
         """Waits until the camera is open again. Raises DeviceLost."""
         self._before = self._before or dict(self.inner.counters())
-        deadline = (self._reached[1] if self._reached else now()) + self._patience
-        deadline = max(deadline, now() + self._patience) if self._delay == FIRST else deadline
+        if self._lived or now() - self._opened > LONGEST * 1e9:
+            self._deadline, self._delay = now() + self._patience, FIRST
         why: Exception = lost
         while True:
             await self.inner.close()
-            if now() >= deadline:
+            if now() >= self._deadline:
                 raise DeviceLost(
                     self.uri, f"gone, and not back within {self._patience / 1e9:g} s ({why})"
                 ) from lost
@@ -101,6 +104,7 @@ class Reconnector(Source):
                 why = error
                 continue
             self._recognise()
+            self._opened, self._lived = now(), False
             self._reconnects += 1
             if self._reached is not None:
                 self.inner.resume(*self._reached)

@@ -3,14 +3,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from nrt import registry
 from nrt.errors import ConfigError, DeviceLost
-from nrt.live import Cut, Intake, Reconnector
+from nrt.live import Cut, Intake, LiveSource, Reconnector
 from nrt.packet import Packet
+from nrt.registry import Uri
 from tests.fakes import events
 from tests.unit.live.cameras import plugged
 
@@ -88,6 +90,29 @@ async def test_another_camera_at_the_same_place_is_refused(tmp_path: Path) -> No
                         await asyncio.to_thread(first.close)
                         second.enter_context(plugged(link, generation="stm32"))
             await source.close()
+
+
+class Dying(LiveSource):
+    """A camera that can be opened, and is gone as soon as it is to stream."""
+
+    shape = (2, 1, 1)
+
+    async def _start(self, intake: Intake, end: Callable[[BaseException | None], None]) -> None:
+        end(DeviceLost(self.uri, "gone"))
+
+    async def _stop(self) -> None:
+        pass
+
+
+async def test_a_camera_that_dies_whenever_it_is_opened_has_not_come_back() -> None:
+    source = Reconnector(Dying(Uri("dying")), 200_000)
+    async with asyncio.timeout(60):
+        await source.open()
+        with pytest.raises(DeviceLost, match=r"not back within 0\.2 s"):
+            async for _ in source.packets():
+                pass
+        await source.close()
+    assert source.counters()["reconnects"] >= 1
 
 
 def test_what_cannot_be_unplugged_cannot_be_reconnected() -> None:
