@@ -127,10 +127,15 @@ class FileSource(Source):
         return {name: count for name, count in self._order.counts.items() if count}
 
     def identity(self) -> Mapping[str, str]:
-        size = self._path.stat().st_size
-        with self._path.open("rb") as file:
-            digest = hashlib.sha256(size.to_bytes(8, "little") + file.read(EDGE))
-            file.seek(max(size - EDGE, 0))
-            digest.update(file.read(EDGE))
         kind = self._recording.format if self._recording is not None else formats.identify(self._path).name
-        return {"uri": self.uri, "format": kind, "bytes": str(size), "fingerprint": digest.hexdigest()}
+        return {"uri": self.uri, "format": kind, **fingerprint(self._path)}
+
+
+def fingerprint(path: Path) -> dict[str, str]:
+    """What tells a recording from others: its size, and the SHA-256 of that and its edges."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        digest = hashlib.sha256(size.to_bytes(8, "little") + file.read(EDGE))
+        file.seek(max(size - EDGE, 0))
+        digest.update(file.read(EDGE))
+    return {"bytes": str(size), "fingerprint": digest.hexdigest()}

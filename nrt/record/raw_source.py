@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ import numpy as np
 from nrt.clock import now
 from nrt.errors import BadRecording, ConfigError, StreamError
 from nrt.formats.base import Recording
+from nrt.file import fingerprint
 from nrt.live import Cut, Intake
 from nrt.packet import EVENT, Packet, Records
 from nrt.record.raw import COUNT, Begin, Header, Kind, RawReader, Record
@@ -114,11 +114,9 @@ class RawSource(Source):
         return {name: count for name, count in self._counts.items() if count}
 
     def identity(self) -> Mapping[str, str]:
-        """The recording's digest, and what the camera was."""
-        with self._path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        """The recording's fingerprint, and what the camera was."""
         camera = {f"camera {name}": value for name, value in self.header.identity.items()}
-        return {"uri": self.uri, "format": "nrtraw", "sha256": digest, **camera}
+        return {"uri": self.uri, "format": "nrtraw", **fingerprint(self._path), **camera}
 
 
 class RawRecording(Recording):
