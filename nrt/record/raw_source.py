@@ -12,8 +12,8 @@ import numpy as np
 
 from nrt.clock import now
 from nrt.errors import BadRecording, ConfigError, StreamError
-from nrt.formats.base import Recording
 from nrt.file import fingerprint
+from nrt.formats.base import Recording
 from nrt.live import Cut, Intake
 from nrt.packet import EVENT, Packet, Records
 from nrt.record.raw import COUNT, Begin, Header, Kind, RawReader, Record
