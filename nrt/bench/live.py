@@ -15,6 +15,7 @@ import asyncio
 import dataclasses
 import os
 import statistics
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,6 +65,7 @@ class Result:
 
     skipped: events for which the terminal had no room · dropped: events that the network did not take in time
     late: (median, p99, p99.9, maximum) from the last event of a packet to the network's answer
+    cores: that this process kept busy, from its terminal to its spikes; the camera's process needs its own
     rss: resident memory two seconds after the start, at the end, and the most in between
     """
 
@@ -77,6 +79,7 @@ class Result:
     bytes: int
     late: tuple[float, float, float, float]
     rss: tuple[int, int, int]
+    cores: float
     load: float
     host: dict[str, str]
 
@@ -104,6 +107,7 @@ class Result:
                 ),
                 f"memory  {begin / 1e6:.1f} MB at the start, {end / 1e6:.1f} MB at the end, {most / 1e6:.1f} MB at "
                 "most",
+                f"cores   {self.cores:.2f} busy, without the process that plays the camera",
             ]
         )
 
@@ -159,6 +163,7 @@ async def measure(seconds: float, rate: float) -> Result:
             late.maximum / 1e6,
         ),
         watched.resident(),
+        watched.cores,
         os.getloadavg()[0],
         host(),
     )
@@ -175,19 +180,21 @@ class _Watched:
         self._rss: list[int] = []
         self.late = Histogram()
         self.spikes = 0
-        self.seconds = 0.0
+        self.seconds = self.cores = 0.0
+        self._worked = time.process_time()
 
     def took(self, packet: Packet) -> bool:
         """False when the time is over."""
-        time = now()
+        stamp = now()
         self.spikes += len(packet.data)
-        if time >= self._warm:
-            self.late.record(time - self._begin - packet.end * 1_000)
-        if time >= self._next:
+        if stamp >= self._warm:
+            self.late.record(stamp - self._begin - packet.end * 1_000)
+        if stamp >= self._next:
             self._rss.append(_resident())
             self._next += 1_000_000_000
-        self.seconds = (time - self._begin) / 1e9
-        return time < self._stop
+        self.seconds = (stamp - self._begin) / 1e9
+        self.cores = (time.process_time() - self._worked) / self.seconds
+        return stamp < self._stop
 
     def resident(self) -> tuple[int, int, int]:
         """At the start, at the end, at most."""
