@@ -24,7 +24,7 @@ import nrt
 from nrt.cli.demo_screen import Screen
 from nrt.cli.demo_view import View, look
 from nrt.cli.demo_watch import Watch
-from nrt.cli.interrupt import interruptible
+from nrt.cli.interrupt import abandoned, interruptible
 from nrt.cli.page import write_page
 from nrt.errors import ConfigError, NrtError
 from nrt.report import Report
@@ -141,9 +141,10 @@ async def _compiling() -> AsyncGenerator[None]:
     other = context.Process(target=_compile, name="nrt.compile", daemon=True)
     other.start()
     try:
-        yield
-        await asyncio.to_thread(other.join)
-        await _exhaust()
+        with abandoned(other.terminate):
+            yield
+            await asyncio.to_thread(other.join)
+            await _exhaust()
     finally:
         other.terminate()
 

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Generator
 from typing import Final
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def abandoned(clean: Callable[[], None]) -> Generator[None]:
+    """While kernels compile, which nothing interrupts and nothing is lost by: a signal ends the program at once.
+
+    clean: called before that.
+    """
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        clean()
+        os._exit(130)
+
+    try:
+        for each in _SIGNALS:
+            loop.add_signal_handler(each, end)
+    except NotImplementedError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import BinaryIO, ClassVar, Final, Self
+from typing import Any, BinaryIO, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ class Decoder(ABC):
     made_of: tuple[tuple[object, ...], dict[str, object]]
     """The arguments of its constructor, from which a recording of raw bytes makes another one."""
 
-    def __new__(cls, *arguments: object, **named: object) -> Self:
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
         """As usual; keeps the arguments."""
         made = super().__new__(cls)
         made.made_of = (arguments, named)
