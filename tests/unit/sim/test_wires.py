@@ -176,7 +176,7 @@ async def test_what_finds_the_queue_full_is_counted_and_the_rest_arrives() -> No
             ended.set()
 
     source = Ending(cut(found, 1_000), shape=SHAPE, scheduled=True)
-    with serial.Serial(sink.address, timeout=60) as line:  # before the first byte: opening discards what waits
+    with serial.Serial(sink.address, timeout=60) as line:  # first: opening discards what waits
         task = asyncio.create_task(Transfer(source, sink).run())
         await asyncio.wait_for(ended.wait(), 60)
         reader = Reader(lambda: _serial_read(line))
