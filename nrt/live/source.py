@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Final
 
 from nrt.clock import now
 from nrt.errors import ConfigError
@@ -19,7 +20,7 @@ from nrt.packet import Packet, Records
 from nrt.registry import Duration, Uri
 from nrt.source import Source
 
-LIMIT: int = 100_000
+LIMIT: Final = 100_000
 """µs of stream that may wait for the consumer by default."""
 
 
@@ -60,7 +61,10 @@ class LiveSource(Source):
 
     @abstractmethod
     async def _start(self, intake: Intake, end: Callable[[BaseException | None], None]) -> None:
-        """Lets the camera stream into `intake`; `end` is called when it ends, with what it died of."""
+        """Lets the camera stream into `intake`; `end` is called when it ends, with what it died of.
+
+        From then on nothing else calls `intake`.
+        """
 
     @abstractmethod
     async def _stop(self) -> None:
@@ -74,7 +78,7 @@ class LiveSource(Source):
         """The packets from now on. Raises DeviceLost, Overrun, StreamError."""
         outlet = self._outlet = Outlet(self._limit, strict=self._strict, origin=self.uri)
         resume, self._resume = self._resume, None
-        self._intake = Intake(
+        intake = self._intake = Intake(
             outlet.put,
             cut=self._cut,
             origin=self.uri,
@@ -84,8 +88,13 @@ class LiveSource(Source):
             resume=resume,
             tap=self.tap,
         )
+
+        def end(error: BaseException | None) -> None:
+            intake.finish(now())  # what it saw since its last packet
+            outlet.end(error)
+
         try:
-            await self._start(self._intake, outlet.end)
+            await self._start(intake, end)
             while (packet := await outlet.take()) is not None:
                 yield packet
         finally:

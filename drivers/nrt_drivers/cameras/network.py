@@ -6,7 +6,6 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 
-from nrt.clock import now
 from nrt.live import Intake, LiveSource
 from nrt.registry import Duration, Uri
 from nrt.wire import Faults, FaultyWire, HungUp, Wire
@@ -78,8 +77,6 @@ class NetworkSource(LiveSource):
             self._last(intake)
         except Exception as error:
             return error
-        finally:
-            intake.finish(now())
         return None
 
     async def _stop(self) -> None:
