@@ -62,7 +62,10 @@ class FaultyWire:
     def feed(self, take: Take, idle_ms: int = 10) -> None:
         """From now on `take` gets what the faults leave of the bytes, on the event loop."""
         self._require()
-        self._feed = Feed(self._read, take, idle_ms)
+        if self._feed is None:
+            self._feed = Feed(self._read, take, idle_ms)
+        else:
+            self._feed.redirect(take, idle_ms)
 
     async def _read(self) -> Chunk:
         while not self._ready:

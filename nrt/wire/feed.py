@@ -22,6 +22,10 @@ class Feed:
         self._read, self._take, self._idle = read, take, idle_ms / 1e3
         self._task = asyncio.create_task(self._carry(), name="nrt.wire feed")
 
+    def redirect(self, take: Take, idle_ms: int) -> None:
+        """From now on another one gets what comes; if it has ended, it stays so."""
+        self._take, self._idle = take, idle_ms / 1e3
+
     async def _carry(self) -> None:
         while True:
             chunk = None

@@ -100,7 +100,10 @@ class MemoryWire:
     def feed(self, take: Take, idle_ms: int = 10) -> None:
         """From now on `take` gets the bytes, on the event loop."""
         self._require_open()
-        self._feed = Feed(self._read, take, idle_ms)
+        if self._feed is None:
+            self._feed = Feed(self._read, take, idle_ms)
+        else:
+            self._feed.redirect(take, idle_ms)
 
     async def _read(self) -> Chunk:
         await asyncio.sleep(0)  # a reader that never has to wait lets the writer have its turn

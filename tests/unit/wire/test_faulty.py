@@ -235,3 +235,17 @@ def test_faults_that_make_no_sense_are_refused(text: str, reason: str) -> None:
 def test_any_wire_of_a_uri_becomes_faulty() -> None:
     assert isinstance(wire(Uri.parse("test+serial:///dev/null?faults=lose:0.1")), FaultyWire)
     assert not isinstance(wire(Uri.parse("test+serial:///dev/null")), FaultyWire)
+
+
+async def test_a_second_feed_takes_the_place_of_the_first() -> None:
+    line = FaultyWire(MemoryWire(Echo()), CLEAN, CLEAN)
+    await line.open()
+    before, after = bytearray(), bytearray()
+    line.feed(lambda part, stamp: before.extend(part))
+    line.feed(lambda part, stamp: after.extend(part))
+    for _ in range(20):
+        await soon(line.write(b"ten bytes."))
+        await asyncio.sleep(0)
+    await until(lambda: len(before) + len(after) == 200)
+    assert not before
+    await line.close()

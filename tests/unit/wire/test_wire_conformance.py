@@ -299,6 +299,23 @@ async def test_a_feed_gets_what_waited_and_all_that_comes_and_hears_of_silence(f
     assert line.counters() == {"bytes in": len(data), "bytes out": len(data)}
 
 
+async def test_a_second_feed_takes_the_place_of_the_first(far: Far) -> None:
+    line, data = far.wire(), noise(100_000)
+    await line.open()
+    before, after = bytearray(), bytearray()
+    line.feed(lambda part, stamp: before.extend(part), idle_ms=1)
+    await soon(line.write(b"first"))
+    await until(lambda: bytes(before) == b"first")
+    line.feed(lambda part, stamp: after.extend(part), idle_ms=1)
+    for at in range(0, len(data), 20_000):
+        await soon(line.write(data[at : at + 20_000]))
+    await until(lambda: len(before) + len(after) == len(data) + len(b"first"))
+    assert bytes(before) == b"first"
+    assert bytes(after) == data
+    await line.close()
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "nrt.wire feed"] == []
+
+
 async def test_what_a_feed_dies_of_ends_the_line(far: Far) -> None:
     line = far.wire()
     await line.open()
