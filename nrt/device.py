@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 from nrt.errors import ConfigError, Unsupported
 from nrt.network import Network
 from nrt.packet import Packet
+from nrt.profile import ClockMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,11 @@ class Device(ABC):
 
     async def energy(self) -> Energy | None:
         """Energy since the last reset, or None where nothing is known of it."""
+        return None
+
+    @property
+    def clock(self) -> ClockMap | None:
+        """The device's clock against the host's, as far as it was followed; None where it has none of its own."""
         return None
 
     def counters(self) -> Counters:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from nrt.clock import readable
 from nrt.device import Counters, Energy
 from nrt.network import Semantics
-from nrt.profile import Histogram
+from nrt.profile import ClockMap, Histogram
 from nrt.version import __version__
 
 
@@ -66,6 +66,7 @@ class Report:
     events, lost: taken in, and dropped before they reached the device
     counts: per firing output, the sum of payloads of each neuron; per readout, its mean membrane
     source_counts: what the source repaired (late, resets, gaps) · error: what ended the run early, or ""
+    clock: offset and drift of the device's clock against the host's, None where it has none of its own
     """
 
     network: Mapping[str, str]
@@ -83,6 +84,7 @@ class Report:
     counts: Mapping[str, tuple[float, ...]]
     latency: Latency
     energy: Energy | None = None
+    clock: ClockMap | None = None
     error: str = ""
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     host: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -106,6 +108,8 @@ class Report:
         result = dataclasses.asdict(self)
         result["real_time_factor"] = self.real_time_factor
         result["winner"] = self.winner
+        if self.clock is not None:
+            result["clock"]["offset_us"] = self.clock.offset_us
         return _plain(result)  # type: ignore[no-any-return]
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -135,6 +139,8 @@ class Report:
             ),
             ("energy", str(self.energy) if self.energy else "not measured on this device"),
         ]
+        if self.clock:
+            rows.append(("device clock", str(self.clock)))
         if self.error:
             rows.append(("ended by", self.error))
         return rows

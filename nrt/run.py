@@ -29,7 +29,7 @@ from nrt.device import Counters, Device, Energy
 from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.packet import SPIKE, Packet
-from nrt.profile import Histogram
+from nrt.profile import ClockMap, Histogram
 from nrt.report import Latency, Report
 from nrt.source import Source
 
@@ -153,6 +153,7 @@ class Run:
         """Takes the last figures and leaves the device ready for the next run."""
         self._energy = await self._device.energy()
         self._tally.counters = self._device.counters()
+        self._tally.clock = self._device.clock
         await self._device.reset()
 
     async def _close_output(self, *_: object) -> None:
@@ -178,6 +179,7 @@ class _Tally:
         self._started = ""
         self.packets = self.events = self.lost = 0
         self.counters: Counters | None = None
+        self.clock: ClockMap | None = None
         self.error = ""
 
     def begin(self) -> None:
@@ -252,6 +254,7 @@ class _Tally:
             counts=self.counts(),
             latency=Latency.of(self._latency, "schedule" if scheduled else "read"),
             energy=energy,
+            clock=self.clock or device.clock,
             error=self.error,
             versions=report.versions(),
             host=report.host(),

@@ -94,7 +94,7 @@ class ClockMap:
         drift = f"{self.drift_ppm:+.2f} ± {self.drift_bound_ppm:.3g} ppm"
         resets = f"; set anew {self.resets} times before" if self.resets else ""
         return (
-            f"device clock {self.offset_us / 1e6:+.6f} s, drift {drift}, good to ± {self.uncertainty_ns / 1e3:.1f} µs "
+            f"offset {self.offset_us / 1e6:+.6f} s, drift {drift}, good to ± {self.uncertainty_ns / 1e3:.1f} µs "
             f"({self.bursts} bursts over {(self.end - self.start) / 1e6:.3g} s, "
             f"shortest round trip {self.round_trip_ns / 1e3:.1f} µs{resets})"
         )

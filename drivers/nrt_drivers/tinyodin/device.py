@@ -72,7 +72,7 @@ class TinyOdinDevice(Device):
 
     @property
     def clock(self) -> ClockMap | None:
-        """The board's clock against the host's, from bursts of probes at each deployment and reset."""
+        """The board's clock against the host's, from a burst of probes at each deployment, reset and end of a run."""
         return self._sync.map
 
     async def _follow_clock(self) -> ClockMap | None:
@@ -116,7 +116,9 @@ class TinyOdinDevice(Device):
         self._program, self._used = program, False
         self._before = await self._bridge.board_counters()
         clock = await self._follow_clock()
-        return program.placement(self.uri, (_about(identity), *([str(clock)] if clock is not None else [])))
+        return program.placement(
+            self.uri, (_about(identity), *([f"device clock: {clock}"] if clock is not None else []))
+        )
 
     async def reset(self) -> None:
         await self._halt()
@@ -162,6 +164,7 @@ class TinyOdinDevice(Device):
                 yield Packet(data, sent.span.start, sent.span.end, stamp, lost=lost, origin=name)
                 lost = 0
         run.doubts = doubts(self._before, await self._bridge.board_counters())
+        await self._follow_clock()
 
     async def _answer(self, run: _Run, sent: Sent) -> tuple[dict[str, Records], int]:
         """The chip's spikes of one span; waits for them. Raises ProtocolError for what cannot be."""

@@ -204,7 +204,7 @@ async def test_the_boards_clock_is_followed_and_reported() -> None:
     assert isinstance(device, TinyOdinDevice)
     async with asyncio.timeout(60), nrt.open(device) as opened:
         text = str(await opened.deploy(small()))
-        assert "device clock +" in text
+        assert "device clock: offset +" in text
         for _ in range(3):
             await play(opened, spaced(20))
         clock = device.clock
@@ -212,6 +212,22 @@ async def test_the_boards_clock_is_followed_and_reported() -> None:
         assert clock.bursts >= 4
         elapsed = clock.host / 1e3 * 50e-6
         assert abs(clock.offset_us - 7_000_000 - elapsed) <= clock.uncertainty_ns / 1e3 + 2
+
+
+async def test_a_report_tells_offset_and_drift_of_the_boards_clock_within_the_bounds_it_states() -> None:
+    async with session("tinyodin+emu:?offset=7000000&skew_ppm=500", small()) as opened:
+        while True:
+            report = await opened.run(Script(spaced(20)))
+            assert report.clock is not None
+            assert abs(report.clock.drift_ppm - 500) <= report.clock.drift_bound_ppm
+            if report.clock.drift_bound_ppm < 400:
+                break
+            await asyncio.sleep(0.1)
+    told = report.to_dict()["clock"]
+    assert told["drift_ppm"] > 100
+    elapsed = told["host"] / 1e3 * 500e-6
+    assert abs(told["offset_us"] - 7_000_000 - elapsed) <= told["uncertainty_ns"] / 1e3 + 2
+    assert "device clock" in str(report)
 
 
 # ------------------------------------------------------------------------------------------- placing without a board

@@ -168,7 +168,7 @@ def test_one_burst_is_a_map_without_a_drift() -> None:
 
 def test_a_map_says_what_it_knows_and_how_well() -> None:
     text = str(fitted(simulated(Clock(offset=123_000_000, skew_ppm=37.0), seed=1)))
-    assert text.startswith("device clock +160.000")  # 37 ppm of 10^6 s and 123 s
+    assert text.startswith("offset +160.000")  # 37 ppm of 10^6 s and 123 s
     assert "drift +37.0" in text
     assert "40 bursts over 19.5 s, shortest round trip 2" in text
 
