@@ -138,10 +138,15 @@ async def test_without_times_events_count_from_when_they_arrive() -> None:
     port = free_port()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         async with opened(f"spif://:{port}?queue=1h") as source:
-            sender.sendto(bytes.fromhex("07800580"), ("127.0.0.1", port))
-            await asyncio.sleep(0.02)
-            sender.sendto(bytes.fromhex("07800580"), ("127.0.0.1", port))
-            first, second = rows(join([p.data for p in await received(source, 2)]))
+            parts: list[Records] = []
+            async with contextlib.aclosing(source.packets()) as packets:  # type: ignore[type-var]
+                for _ in range(2):
+                    sender.sendto(bytes.fromhex("07800580"), ("127.0.0.1", port))
+                    while not len(part := (await anext(packets)).data):
+                        pass
+                    parts.append(part)
+                    await asyncio.sleep(0.02)  # it has arrived: the next one does so at least as much later
+            first, second = rows(join(parts))
     assert first == (0, 5, 7, 1)
     assert second[0] >= 20_000
 
