@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, Union, Unpack, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl, unquote
 
 from nrt.clock import microseconds
@@ -269,17 +269,32 @@ def board(scheme: str) -> Any:
     return load(rows[scheme])
 
 
+def option_types(made: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword arguments of a class or function, which are its options in a URI, and their types.
+
+    Those that it only passes on are the keys of the TypedDict that its `**rest: Unpack[…]` names.
+    """
+    hints = get_type_hints(made.__init__ if inspect.isclass(made) else made)
+    found: dict[str, Any] = {}
+    for each in inspect.signature(made).parameters.values():
+        hint = hints.get(each.name, str)
+        if each.kind is each.KEYWORD_ONLY:
+            found[each.name] = hint
+        elif each.kind is each.VAR_KEYWORD and get_origin(hint) is Unpack:
+            found |= get_type_hints(get_args(hint)[0])
+    return found
+
+
 def option_names(made: Callable[..., Any]) -> list[str]:
-    """The keyword arguments of a class or function, which are its options in a URI."""
-    return [p.name for p in inspect.signature(made).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    """The options of a class or function."""
+    return list(option_types(made))
 
 
 def options_for(made: Callable[..., Any], uri: Uri) -> dict[str, Any]:
     """Those of the URI's options that `made` has, converted by its annotations. Raises ConfigError."""
-    hints = get_type_hints(made.__init__ if inspect.isclass(made) else made)
     return {
-        name: convert(f"{uri.scheme}: option {name}", uri.options[name], hints.get(name, str))
-        for name in option_names(made)
+        name: convert(f"{uri.scheme}: option {name}", uri.options[name], hint)
+        for name, hint in option_types(made).items()
         if name in uri.options
     }
 

@@ -8,6 +8,16 @@ from nrt.live.intake import Cut, Intake
 from nrt.live.merge import Merge
 from nrt.live.outlet import Outlet
 from nrt.live.reconnect import Reconnector
-from nrt.live.source import LiveSource
+from nrt.live.source import LiveOptions, LiveSource
 
-__all__ = ["Arrival", "Camera", "Cut", "Intake", "LiveSource", "Merge", "Outlet", "Reconnector"]
+__all__ = [
+    "Arrival",
+    "Camera",
+    "Cut",
+    "Intake",
+    "LiveOptions",
+    "LiveSource",
+    "Merge",
+    "Outlet",
+    "Reconnector",
+]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 
@@ -15,9 +15,9 @@ from nrt.errors import DeviceError
 from nrt.formats.base import Decoder
 from nrt.live.intake import Intake
 from nrt.live.silence import Silence
-from nrt.live.source import LiveSource
+from nrt.live.source import LiveOptions, LiveSource
 from nrt.packet import EVENT
-from nrt.registry import Duration, Uri
+from nrt.registry import Uri
 from nrt.wire import Wire, wire
 
 FAREWELL: Final = 1.0
@@ -36,16 +36,8 @@ class Camera(LiveSource):
     line: Mapping[str, int] = {}
     promised: bool = False
 
-    def __init__(
-        self,
-        uri: Uri,
-        *,
-        packet: Duration | None = None,
-        count: int = 0,
-        queue: Duration | None = None,
-        strict: bool = False,
-    ) -> None:
-        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict)
+    def __init__(self, uri: Uri, **live: Unpack[LiveOptions]) -> None:
+        super().__init__(uri, **live)
         self._wire: Wire = wire(uri, self.line)
         self._silence = Silence(str(uri), promised=self.promised)
         self._watch: asyncio.Task[None] | None = None

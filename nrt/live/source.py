@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Final
+from typing import Final, TypedDict
 
 from nrt.clock import now
 from nrt.errors import ConfigError
@@ -22,6 +22,15 @@ from nrt.source import Source
 
 LIMIT: Final = 100_000
 """µs of stream that may wait for the consumer by default."""
+
+
+class LiveOptions(TypedDict, total=False):
+    """What every live source has as options, for drivers that only pass them on: `**live: Unpack[LiveOptions]`."""
+
+    packet: Duration | None
+    count: int
+    queue: Duration | None
+    strict: bool
 
 
 class LiveSource(Source):

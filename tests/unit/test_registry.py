@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pytest
 
@@ -45,6 +46,21 @@ def test_an_unknown_option_is_refused_by_name() -> None:
 def test_an_option_of_the_wrong_kind_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="option depth: 'many' is not a whole number"):
         registry.device("null:?depth=many")
+
+
+class Shared(TypedDict, total=False):
+    packet: registry.Duration | None
+    strict: bool
+
+
+def test_options_that_a_class_passes_on_are_its_own_too() -> None:
+    class Made:
+        def __init__(self, uri: Uri, *, depth: int = 1, **rest: Unpack[Shared]) -> None:
+            self.given = {"depth": depth, **rest}
+
+    assert registry.option_names(Made) == ["depth", "packet", "strict"]
+    uri = Uri("made", options={"packet": "2ms", "strict": "yes", "other": "1"})
+    assert Made(uri, **registry.options_for(Made, uri)).given == {"depth": 1, "packet": 2_000, "strict": True}
 
 
 def test_a_path_is_a_file_source_even_with_options(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Unpack
 
 from nrt.errors import ProtocolError, Unsupported
 from nrt.formats.davis import DavisDecoder
-from nrt.registry import Duration, Uri
+from nrt.live import LiveOptions
+from nrt.registry import Uri
 from nrt.spec import load
 from nrt_drivers.cameras.biases import chosen
 from nrt_drivers.cameras.usb import UsbCamera, line_of
@@ -30,19 +31,10 @@ class Davis240Camera(UsbCamera):
     biases: `usual`, `keep` for those that it has, `usual,ONBN:24575`
     """
 
-    def __init__(
-        self,
-        uri: Uri,
-        *,
-        biases: str = "usual",
-        packet: Duration | None = None,
-        count: int = 0,
-        queue: Duration | None = None,
-        strict: bool = False,
-    ) -> None:
+    def __init__(self, uri: Uri, *, biases: str = "usual", **live: Unpack[LiveOptions]) -> None:
         self._spec = load("davis240")
         self.line = line_of(self._spec)
-        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict)
+        super().__init__(uri, **live)
         self._request = self._spec.enum("request")["config"]
         narrow = [each for each in self._spec.registers.values() if each.width < 8 * _BYTES]
         names = tuple(each.name for each in sorted(narrow, key=lambda each: each.address))

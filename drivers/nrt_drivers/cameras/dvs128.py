@@ -7,8 +7,11 @@ Never tried on a camera. Requests, biases and limits: firmware_specs/dvs128.toml
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from nrt.formats.dvs128 import Dvs128Decoder
-from nrt.registry import Duration, Uri
+from nrt.live import LiveOptions
+from nrt.registry import Uri
 from nrt.spec import load
 from nrt_drivers.cameras.biases import chosen
 from nrt_drivers.cameras.usb import UsbCamera, line_of
@@ -21,19 +24,11 @@ class Dvs128Camera(UsbCamera):
     """
 
     def __init__(
-        self,
-        uri: Uri,
-        *,
-        biases: str = "fast",
-        master: bool = True,
-        packet: Duration | None = None,
-        count: int = 0,
-        queue: Duration | None = None,
-        strict: bool = False,
+        self, uri: Uri, *, biases: str = "fast", master: bool = True, **live: Unpack[LiveOptions]
     ) -> None:
         self._spec = load("dvs128")
         self.line = line_of(self._spec)
-        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict)
+        super().__init__(uri, **live)
         self._registers = tuple(sorted(self._spec.registers.values(), key=lambda each: each.address))
         names = tuple(register.name for register in self._registers)
         self._biases = chosen(str(uri), biases, self._spec, names, "fast_biases")

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, Unpack
 
 from nrt.errors import ConfigError, DeviceTimeout, ProtocolError
 from nrt.formats.edvs import EdvsDecoder, Form
-from nrt.live import Camera
-from nrt.registry import Duration, Uri
+from nrt.live import Camera, LiveOptions
+from nrt.registry import Uri
 from nrt.spec import Step, load
 from nrt.wire import wire
 from nrt_drivers.cameras.biases import chosen
@@ -47,16 +47,13 @@ class EdvsCamera(Camera):
         format: Format = "auto",
         biases: str = "fast",
         sync: Literal["alone", "master", "slave"] = "alone",
-        packet: Duration | None = None,
-        count: int = 0,
-        queue: Duration | None = None,
-        strict: bool = False,
+        **live: Unpack[LiveOptions],
     ) -> None:
         self._spec = load("edvs")
         serial = self._spec.wire("serial")
         self._bauds = serial.integers("baud") if uri.wire == "serial" and "baud" not in uri.options else (0,)
         self.line = {"rtscts": serial.text("flow") == "rts_cts"}
-        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict)
+        super().__init__(uri, **live)
         self._place = uri
         self._format, self._sync = format, sync
         names = tuple(sorted(self._spec.registers, key=lambda name: self._spec.register(name).address))

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Unpack
 
-from nrt.live import Intake, LiveSource
-from nrt.registry import Duration, Uri
+from nrt.live import Intake, LiveOptions, LiveSource
+from nrt.registry import Uri
 from nrt.wire import Faults, FaultyWire, HungUp, Wire
+
+
+class NetworkOptions(LiveOptions, total=False):
+    """What every source over a network has as options."""
+
+    faults: str
 
 
 class NetworkSource(LiveSource):
@@ -20,17 +27,8 @@ class NetworkSource(LiveSource):
     datagrams: bool = False
     idle_ms: int = 10
 
-    def __init__(
-        self,
-        uri: Uri,
-        *,
-        packet: Duration | None = None,
-        count: int = 0,
-        queue: Duration | None = None,
-        strict: bool = False,
-        faults: str = "",
-    ) -> None:
-        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict)
+    def __init__(self, uri: Uri, *, faults: str = "", **live: Unpack[LiveOptions]) -> None:
+        super().__init__(uri, **live)
         line = self._line(uri)
         self._wire: Wire = (
             FaultyWire(line, *Faults.parse(faults), datagrams=self.datagrams) if faults else line

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 
@@ -22,10 +22,10 @@ from nrt.errors import ConfigError
 from nrt.live import Intake
 from nrt.live.aer import AerDecoder
 from nrt.packet import EVENT, Records, join
-from nrt.registry import Duration, Uri
+from nrt.registry import Uri
 from nrt.wire import Wire
 from nrt.wire.listen import UdpListener
-from nrt_drivers.cameras.network import NetworkSource
+from nrt_drivers.cameras.network import NetworkOptions, NetworkSource
 
 BATCH: Final = 500_000
 """ns for which datagrams are gathered before they are handed on: each costs 0.1 ms otherwise."""
@@ -52,13 +52,9 @@ class SpifSource(NetworkSource):
         *,
         width: int = 0,
         height: int = 0,
-        packet: Duration | None = None,
-        count: int = 0,
-        queue: Duration | None = None,
-        strict: bool = False,
-        faults: str = "",
+        **network: Unpack[NetworkOptions],
     ) -> None:
-        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict, faults=faults)
+        super().__init__(uri, **network)
         if (width > 0) != (height > 0) or min(width, height) < 0:
             raise ConfigError(f"{uri}: give width and height, both positive, or neither")
         self._size = (width, height) if width else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Unpack
 
 from nrt import formats
 from nrt.clock import now
@@ -25,11 +25,11 @@ from nrt.formats.table import HEAD
 from nrt.formats.text import CsvDecoder
 from nrt.live import Intake
 from nrt.packet import Records
-from nrt.registry import Duration, Uri
+from nrt.registry import Uri
 from nrt.wire import Wire
 from nrt.wire.listen import TcpListener, address
 from nrt.wire.sockets import TcpWire
-from nrt_drivers.cameras.network import NetworkSource
+from nrt_drivers.cameras.network import NetworkOptions, NetworkSource
 
 BARE: Final[Mapping[str, Callable[[], Decoder]]] = {
     "davis": DavisDecoder,
@@ -63,14 +63,10 @@ class StreamSource(NetworkSource):
         listen: bool = False,
         width: int = 0,
         height: int = 0,
-        packet: Duration | None = None,
-        count: int = 0,
-        queue: Duration | None = None,
-        strict: bool = False,
-        faults: str = "",
+        **network: Unpack[NetworkOptions],
     ) -> None:
         self._listens = listen
-        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict, faults=faults)
+        super().__init__(uri, **network)
         known = sorted({*BARE, *(row.name for row in formats.FORMATS)})
         if format and format not in known:
             raise ConfigError(f"{uri}: no format '{format}'; there is {', '.join(known)}")

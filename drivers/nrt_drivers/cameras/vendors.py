@@ -19,7 +19,7 @@ import importlib.util
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, Unpack
 
 import numpy as np
 
@@ -29,9 +29,9 @@ from nrt.errors import ConfigError, DeviceBusy, DeviceError, DeviceLost, Missing
 from nrt.formats.base import Decoder
 from nrt.formats.davis import DavisDecoder
 from nrt.formats.evt3 import Evt3Decoder
-from nrt.live import Intake, LiveSource
+from nrt.live import Intake, LiveOptions, LiveSource
 from nrt.packet import EVENT, Records
-from nrt.registry import Duration, Uri
+from nrt.registry import Uri
 from nrt_drivers.cameras import settings
 
 PACKAGE: Final = "neuromorphic_drivers"
@@ -77,12 +77,9 @@ class VendorCamera(LiveSource):
         biases: str = "",
         configure: str = "",
         raw: bool = False,
-        packet: Duration | None = None,
-        count: int = 0,
-        queue: Duration | None = None,
-        strict: bool = False,
+        **live: Unpack[LiveOptions],
     ) -> None:
-        super().__init__(uri, packet=packet, count=count, queue=queue, strict=strict)
+        super().__init__(uri, **live)
         if raw and self.words is None:
             raise ConfigError(f"{uri}: the bytes of this camera can only be decoded by its library")
         self._parsed, self._raw = uri, raw
