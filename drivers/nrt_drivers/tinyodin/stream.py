@@ -86,7 +86,7 @@ class Encoder:
             (biases, _BIAS, np.broadcast_to(self._bias, biases.shape)),
             (step, _INPUT, self._address[unit]),
             (leaks, _LEAK, np.broadcast_to(self._leak, leaks.shape)),
-            (marks, _MARK, events.MARKS[(self._tag + np.arange(len(marks))) % events.TAGS]),
+            (marks, _MARK, events.pack_marks(self._tag + np.arange(len(marks)))),
         )
         self._tag = (self._tag + len(marks)) % events.TAGS
         place = np.concatenate([steps * 4 + rank for steps, rank, _ in parts])
@@ -140,13 +140,15 @@ class Decoder:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._dt = program.network.semantics.dt
-        self._words: Words = np.zeros(0, np.uint32)
+        self._words: list[Words] = []
+        self._marks = 0  # among those words
         self._tag = 0
         self.units = np.zeros(program.last + 1, np.int64)
 
     def take(self, words: Words) -> None:
         """Words of the bridge, in order."""
-        self._words = np.concatenate([self._words, words])
+        self._words.append(words)
+        self._marks += int(np.count_nonzero(events.KINDS.classify(words) == events.MARK))
 
     def decode(self, sent: Sent) -> tuple[dict[str, Records], int] | None:
         """Spikes by population, and how many were lost on the way; None while marks of the span are missing.
@@ -154,12 +156,14 @@ class Decoder:
         Raises ConfigError for marks that were never sent.
         """
         count = len(sent.steps)
-        kinds = events.KINDS.classify(self._words)
-        marks = np.flatnonzero(kinds == events.MARK)[:count]
-        if len(marks) < count:
+        if self._marks < count:
             return None
+        words = np.concatenate([np.zeros(0, np.uint32), *self._words])
+        kinds = events.KINDS.classify(words)
+        marks = np.flatnonzero(kinds == events.MARK)[:count]
         end = int(marks[-1]) + 1 if count else 0
-        words, kinds, self._words = self._words[:end], kinds[:end], self._words[end:]
+        words, kinds, self._words = words[:end], kinds[:end], [words[end:]]
+        self._marks -= count
         expected = (self._tag + np.arange(count)) % events.TAGS
         if not np.array_equal(events.tags(words[marks]), expected):
             raise ConfigError("marks come back that were not sent")
