@@ -148,7 +148,7 @@ class Board:
         """What the power samples are, for people."""
         if kind == "measured":
             return f"the board's power monitor, ±{spec().limits['power_offset'] * 1e6:g} µW per rail"
-        return str(getattr(self.vendor, "energy_source", "power monitor of the emulated board"))
+        return "power monitor of the emulated board"
 
     def behind(self, seconds: float) -> DeviceTimeout:
         """The error of a board that answers too late."""

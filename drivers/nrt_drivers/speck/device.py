@@ -80,8 +80,6 @@ class SpeckDevice(Device):
         power: float = 100.0,
     ) -> None:
         """Raises ConfigError for options that cannot be."""
-        if "faults" in uri.options:
-            raise ConfigError(f"{uri}: no wire here could fail; the emulated board's own faults are `fault=`")
         self.uri = str(uri)
         self._uri = uri
         self._settings = Settings(
@@ -137,7 +135,7 @@ class SpeckDevice(Device):
     def _vendor(self) -> Vendor:
         if self._uri.wire == "samna":
             return samna()
-        double = registry.load(registry.BOARDS[self._uri.scheme])
+        double = registry.board(self._uri.scheme)
         vendor: Vendor = double(**registry.options_for(double, self._uri))
         return vendor
 

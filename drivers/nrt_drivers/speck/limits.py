@@ -64,35 +64,31 @@ def _layer(layer: Layer) -> Iterator[Violation]:
 
 def _memory(layer: Layer) -> Iterator[Violation]:
     """Against the largest core; which cores are free is the placement's question."""
-    yield from _at_most(
-        layer.name,
-        (
-            "kernel words",
-            layer.kernel_words,
-            max(c.kernel for c in cores()),
-            "use fewer features or a smaller kernel, or pool before it; sizes count as the next power of two",
-        ),
-        (
-            "neuron words",
-            layer.neuron_words,
-            max(c.neurons for c in cores()),
-            "use a stride, a smaller map or fewer features; sizes count as the next power of two",
-        ),
-        (
-            "leak words",
-            layer.leak_words,
-            max(c.leak for c in cores()),
-            "drop the bias, or use fewer features",
-        ),
-    )
-    fields = layer.kernel_words, layer.neuron_words, layer.leak_words
-    each = all(
-        need <= max(have)
-        for need, have in zip(
-            fields, zip(*((c.kernel, c.neurons, c.leak) for c in cores()), strict=True), strict=True
+    beyond = list(
+        _at_most(
+            layer.name,
+            (
+                "kernel words",
+                layer.kernel_words,
+                max(c.kernel for c in cores()),
+                "use fewer features or a smaller kernel, or pool before it; sizes count as the next power of two",
+            ),
+            (
+                "neuron words",
+                layer.neuron_words,
+                max(c.neurons for c in cores()),
+                "use a stride, a smaller map or fewer features; sizes count as the next power of two",
+            ),
+            (
+                "leak words",
+                layer.leak_words,
+                max(c.leak for c in cores()),
+                "drop the bias, or use fewer features",
+            ),
         )
     )
-    if each and not any(layer.fits(core) for core in cores()):
+    yield from beyond
+    if not beyond and not any(layer.fits(core) for core in cores()):
         best = max((c.kernel for c in cores() if layer.neuron_words <= c.neurons), default=0)
         yield Violation(
             layer.name,

@@ -17,6 +17,7 @@ import numpy as np
 from nrt.errors import Unsupported, Violation
 from nrt.network.network import Network, Population, Projection
 from nrt.network.neuron import Neuron
+from nrt.network.operators import Dense
 from nrt.network.quantise import Rounding, at_tick, folded, integers, leaky, linear_leak, without_leak
 from nrt_drivers.speck.chip import Int, Layer, Link, widths
 from nrt_drivers.speck.geometry import Geometry, Volume, geometry, volume
@@ -163,7 +164,7 @@ def _maps(network: Network) -> dict[str, Volume]:
 
 
 def _dense(projection: Projection) -> bool:
-    return any(type(operator).__name__ == "Dense" for operator in projection.operators)
+    return any(isinstance(operator, Dense) for operator in projection.operators)
 
 
 def _layer(
