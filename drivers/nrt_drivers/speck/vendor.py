@@ -228,10 +228,6 @@ class Output(Protocol):
         """Waits until at least one event is there, at most `timeout` ms; then empty."""
         ...
 
-    def clear_events(self) -> object:
-        """Forgets what has arrived."""
-        ...
-
 
 class Graph(Protocol):
     """`samna.graph`."""
@@ -296,7 +292,6 @@ class DeviceInfo(Protocol):
     serial_number: str
     usb_bus_number: int
     usb_device_address: int
-    logic_version: int
 
 
 class Devices(Protocol):

@@ -188,13 +188,6 @@ def test_a_blocking_read_without_events_ends_with_its_timeout() -> None:
     assert bench(relays(2)).output.get_events_blocking(1) == []
 
 
-def test_clearing_forgets_what_has_arrived_and_not_what_comes() -> None:
-    board = bench(relays(2))
-    board.input.write([Spike(2), DvsEvent(x=127, y=127, timestamp=100)])
-    board.output.clear_events()
-    assert len(spikes(board.play(Spike(2, timestamp=200), end=300))) == 1
-
-
 # Faults
 
 
@@ -395,6 +388,13 @@ def test_the_dvs_layer_maps_a_pixel(
     out = spikes(board.play(DvsEvent(*pixel, timestamp=10), end=20))
     assert [s[2:] for s in out if s[0] == 10] == ([] if expected is None else [expected])
     assert all(s[1] == figures.DVS_LAYER for s in out)
+
+
+def test_pixel_events_outside_the_region_are_counted() -> None:
+    board = bench(dvs(origin={"x": 8}))
+    board.input.write([DvsEvent(x, 0, True, 10 + x) for x in range(10)])
+    assert len(board.output.get_events()) == 2
+    assert board.module.board.chip.cut_away == 8
 
 
 def test_the_dvs_layer_feeds_two_cores_and_shows_raw_events() -> None:

@@ -40,11 +40,6 @@ class Tap:
     def put(self, rows: I64) -> None:
         self._rows.append(rows)
 
-    def clear(self) -> None:
-        with self._board.changed:
-            self._board.pull()
-            self._rows.clear()
-
     def take(self, timeout: float) -> I64:
         """Everything that has arrived; waits up to `timeout` s for the first. Raises RuntimeError when unplugged."""
         deadline = time.monotonic() + timeout

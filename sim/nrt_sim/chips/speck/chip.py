@@ -54,11 +54,6 @@ class Chip:
         """Pixel events outside the DVS layer's region."""
         return int(self._board[c.CUT_AWAY])
 
-    @property
-    def waiting(self) -> int:
-        """Events in queues between cores."""
-        return int(self._board[c.WAITING])
-
     def configure(self, config: SpeckConfiguration) -> None:
         """Loads `config`, with its initial states and empty queues. Raises ValueError with everything wrong."""
         wrong = problems(config)

@@ -106,7 +106,7 @@ class DeviceInfo:
     def __init__(self) -> None:
         self.device_type_name = "Speck2fModuleDevKit"
         self.serial_number = "emulated"
-        self.usb_bus_number, self.usb_device_address, self.logic_version = 1, 1, 0
+        self.usb_bus_number, self.usb_device_address = 1, 1
 
 
 class Kit:
@@ -261,10 +261,6 @@ class Output:
     def get_events_blocking(self, timeout: int) -> list[Any]:
         """What has arrived; waits up to `timeout` ms for the first."""
         return self._take(timeout / 1000)
-
-    def clear_events(self) -> None:
-        self._kit.board()
-        self._tap.clear()
 
     def _take(self, timeout: float) -> list[Any]:
         self._kit.board()

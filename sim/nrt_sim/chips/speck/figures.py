@@ -1,7 +1,7 @@
 """The figures that the emulator stands on: published ones from firmware_specs/speck2f.toml, and estimates.
 
-What nobody has published is marked ESTIMATE here and in docs/speck.md; each can be changed in the emulator's URI or
-by its constructor.
+What nobody has published is marked ESTIMATE here and in docs/speck-emulator.md; the rate of
+synaptic operations and the queues can be changed in the emulator's URI.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ PIXELS: Final = _limit("sensor_size")
 
 KERNEL_WORDS: Final = _table("kernel_words")
 NEURON_WORDS: Final = _table("neuron_words")
-BIAS_WORDS: Final = _table("leak_words")
 
 MAX_INPUT: Final = _limit("input_size")
 MAX_OUTPUT: Final = _limit("output_size")
