@@ -150,9 +150,10 @@ class _Stack:
     ) -> None:
         """One projection for each delay: of the source's axons, or of single synapses."""
         synaptic = self._synaptic_delays(layer)
-        for delay in np.unique(self.delays).tolist():
+        axonal = np.unique(self.delays).tolist()
+        for delay in axonal:
             chain = operators
-            if len(np.unique(self.delays)) > 1:
+            if len(axonal) > 1:
                 taken = np.broadcast_to(
                     (self.delays == delay).reshape(-1, *(1,) * (len(source.shape) - 1)), source.shape
                 )

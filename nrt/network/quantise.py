@@ -329,26 +329,32 @@ def _report(
     neuron = _neuron(population)
     exact = np.concatenate(weights) if weights else np.zeros(1)
     whole = np.round(exact * scale)
-    error = whole / scale - exact
-    power = float(np.sqrt(np.mean(exact**2)))
-    largest = float(np.abs(whole).max())
+    most, rms = errors(exact, whole / scale)
+    used = int(np.abs(whole).max()).bit_length()
     return Rounding(
         layer=population.name,
         scale=scale,
-        weight_max=float(np.abs(error).max()),
-        weight_rms=float(np.sqrt(np.mean(error**2))) / power if power else 0.0,
-        threshold=_relative(neuron.threshold, rounded.threshold, scale),
-        drive=_relative(neuron.drive, rounded.drive, scale),
-        unused=widths.weight - 1 - (int(largest).bit_length() if largest else 0) if largest < 128 else 0,
+        weight_max=most,
+        weight_rms=rms,
+        threshold=relative(neuron.threshold, rounded.threshold / scale),
+        drive=relative(neuron.drive, rounded.drive / scale),
+        unused=max(0, widths.weight - 1 - used),  # the least weight of all takes the sign's bit too
         warnings=tuple(_warnings(exact, whole, neuron, rounded, widths)),
     )
 
 
-def _relative(exact: Parameter, whole: Parameter, scale: float) -> float:
-    """The largest error of `whole`, relative to the value; 0 for values that are 0."""
-    exact, whole = np.broadcast_arrays(exact, whole / scale)
+def errors(exact: Array, held: Array) -> tuple[float, float]:
+    """What `held` instead of `exact` is off by: at most, and rms relative to that of `exact` (0 where all are 0)."""
+    off = held - exact
+    power = float(np.sqrt(np.mean(exact**2)))
+    return float(np.abs(off).max()), float(np.sqrt(np.mean(off**2))) / power if power else 0.0
+
+
+def relative(exact: NDArray[Any], held: NDArray[Any]) -> float:
+    """The largest error relative to the value; 0 for values that are 0."""
+    exact, held = np.broadcast_arrays(exact, held)
     some = exact != 0
-    return float(np.max(np.abs(whole[some] - exact[some]) / np.abs(exact[some]), initial=0.0))
+    return float(np.max(np.abs(held[some] - exact[some]) / np.abs(exact[some]), initial=0.0))
 
 
 def _warnings(exact: Array, whole: Array, neuron: Neuron, rounded: Neuron, widths: Widths) -> list[str]:

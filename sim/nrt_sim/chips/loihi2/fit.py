@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from nrt.errors import DoesNotFit, Unsupported, Violation
 from nrt.network import Network, Neuron, Population
 from nrt.network.operators import Array, fan
+from nrt.network.quantise import relative
 from nrt_sim.chips.loihi2.chain import Chain, chain, gain
 from nrt_sim.chips.loihi2.levels import delay, levels
 from nrt_sim.chips.loihi2.program import SPEC, WIDTH, Cells, Program, Synapses, stage
-from nrt_sim.chips.loihi2.rounding import EXPONENTS, relative, rounded, weight_format, weight_loss
+from nrt_sim.chips.loihi2.rounding import EXPONENTS, rounded, weight_format, weight_loss
 
 _UNITY: Final = SPEC.limit("decay_unity")
 _POINT: Final = 1 << WIDTH.activation_shift  # units of v per unit of a weight
@@ -119,7 +120,7 @@ def _is_whole(layer: _Layer) -> bool:
     """Whether every number is in Loihi's fixed point as it is."""
     n = layer.neuron
     decays = [(1 - d) * _UNITY for d in (n.decay, n.synapse_decay) if d is not None]
-    states = [(layer.drive - 0.0) * _POINT, (n.v0 - n.v_reset) * _POINT]
+    states = [layer.drive * _POINT, (n.v0 - n.v_reset) * _POINT]
     thresholds = [n.threshold - n.v_reset] if n.fires else []
     numbers = [layer.flat, layer.constant, *thresholds, *decays, *states]
     largest = float(np.abs(layer.flat).max(initial=0.0))
@@ -173,7 +174,7 @@ def _cells(layer: _Layer, scale: float, whole: bool, violations: list[Violation]
     size = layer.population.size
     decay_v, error_v = _decay(n.decay, size)
     decay_u, error_u = _decay(np.zeros(()) if n.synapse_decay is None else n.synapse_decay, size)
-    bias, exponent = _bias(name, layer.drive * scale * _POINT, violations)
+    bias = _bias(name, layer.drive * scale * _POINT, violations)
     v0 = rounded(np.broadcast_to((n.v0 - n.v_reset) * scale * _POINT, shape).ravel())
     undecayed = all(bool(np.all((d == 0) | (d == _UNITY))) for d in (decay_u, decay_v))
     in_units = whole and undecayed and not np.any(bias % _POINT) and not np.any(v0 % _POINT)
@@ -184,7 +185,7 @@ def _cells(layer: _Layer, scale: float, whole: bool, violations: list[Violation]
         loss.append(f"drive {relative(layer.drive, bias / (scale * _POINT)):.2%}")
     constant = rounded(layer.constant * scale)
     origin = np.broadcast_to(n.v_reset, shape).ravel()
-    made = Cells(name, decay_u, decay_v, threshold, bias, exponent, v0, constant, n.fires, scale, origin)
+    made = Cells(name, decay_u, decay_v, threshold, bias, v0, constant, n.fires, scale, origin)
     return made, loss
 
 
@@ -231,10 +232,8 @@ def _threshold(
     return mantissa, loss
 
 
-def _bias(
-    name: str, exact: NDArray[np.float64], violations: list[Violation]
-) -> tuple[NDArray[np.int64], int]:
-    """The bias in units of v, as the chip holds it, and its exponent."""
+def _bias(name: str, exact: NDArray[np.float64], violations: list[Violation]) -> NDArray[np.int64]:
+    """The bias in units of v, as a mantissa and an exponent hold it."""
     form, most = SPEC.format("bias"), SPEC.limit("bias_exponent_high")
     largest = float(np.abs(exact).max(initial=0.0))
     exponent = 0
@@ -245,7 +244,7 @@ def _bias(
         violations.append(
             Violation(name, "bias", largest, form.high * 2.0**most, "lower its bias or its threshold")
         )
-    return mantissa << exponent, exponent
+    return np.left_shift(mantissa, exponent)
 
 
 def _synapses(network: Network, each: Chain, scale: float, whole: bool, delay: int) -> tuple[Synapses, str]:

@@ -35,7 +35,7 @@ ACTIVATION: Final = SPEC.format("activation")
 class Cells:
     """A population's neurons, one number each.
 
-    decay_u, decay_v: of 4096 · threshold: mantissa · bias: mantissa times 2 to its exponent, in units of v
+    decay_u, decay_v: of 4096 · threshold: mantissa · bias: in units of v
     v0: membrane at reset, in units of v · scale: units of a weight per unit of the float network
     origin: what a v of 0 stands for, in units of the float network
     constant: what an axon that spikes in every step adds to a; zeros where there is none
@@ -46,7 +46,6 @@ class Cells:
     decay_v: Ints
     threshold: Ints
     bias: Ints
-    bias_exponent: int
     v0: Ints
     constant: Ints
     fires: bool

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.network.operators import Array
+from nrt.network.quantise import errors
 from nrt.spec import IntegerFormat
 from nrt_sim.chips.loihi2.program import SPEC
 
@@ -36,18 +37,10 @@ def weight_loss(label: str, exact: Array, worth: Array, scale: float) -> str:
     """What the weights lost, in units of the float network; nothing where they lost nothing."""
     if bool(np.all(worth == exact)):
         return ""
-    power = float(np.sqrt(np.mean(exact**2)))
-    rms = float(np.sqrt(np.mean((worth - exact) ** 2))) / power if power else 0.0
-    most = float(np.abs(worth - exact).max()) / scale
+    most, rms = errors(exact, worth)
     lost = int(np.count_nonzero(exact) - np.count_nonzero(worth))
-    text = f"{label} weights off by at most {most:.2g}, rms {rms:.2%}"
+    text = f"{label} weights off by at most {most / scale:.2g}, rms {rms:.2%}"
     return f"{text}, {lost} round to 0" if lost else text
-
-
-def relative(exact: NDArray[Any], held: NDArray[Any]) -> float:
-    """The largest error relative to the value; 0 for values that are 0."""
-    some = exact != 0
-    return float(np.max(np.abs(held[some] - exact[some]) / np.abs(exact[some]), initial=0.0))
 
 
 def rounded(values: NDArray[Any]) -> NDArray[np.int64]:
