@@ -22,6 +22,20 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(spec.app, name="spec")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+NetworkFile = Annotated[str, typer.Argument(help="The network, a NIR file or one of lava-dl.")]
+SourceUri = Annotated[str, typer.Argument(help="A source URI (`nrt devices` lists them) or a recording.")]
+Limit = Annotated[str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")]
+Dt = Annotated[str | None, typer.Option(help="Length of a time step, such as 1ms.")]
+Like = Annotated[str | None, typer.Option(help="Read the network as this framework means it.")]
+Choose = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One choice of semantics, such as reset=soft; may be repeated."),
+]
+Encode = Annotated[
+    list[str] | None,
+    typer.Option(help="One choice of input encoding, such as pool=2 or crop=10,0,32,32; may be repeated."),
+]
+Tap = Annotated[list[str] | None, typer.Option(help="Watch this population too; may be repeated.")]
 
 
 def _version(wanted: bool) -> None:
@@ -79,8 +93,8 @@ def info(
         bool,
         typer.Option("--digest", help="Decode it all: count, first, last and a SHA-256 of every column."),
     ] = False,
-    like: Annotated[str | None, typer.Option(help="Read the network as this framework means it.")] = None,
-    dt: Annotated[str | None, typer.Option(help="Length of a time step, such as 1ms.")] = None,
+    like: Like = None,
+    dt: Dt = None,
     json: Json = False,
 ) -> None:
     """Say what a recording or a network is: format, size, rate; layers, semantics, cost."""
@@ -94,24 +108,16 @@ def info(
 
 @app.command()
 def deploy(
-    network: Annotated[str, typer.Argument(help="The network, a NIR file or one of lava-dl.")],
+    network: NetworkFile,
     on: Annotated[str, typer.Option(help="The device's URI; `nrt devices` lists them.")],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say where it would go; needs no hardware.")
     ] = False,
-    dt: Annotated[str | None, typer.Option(help="Length of a time step, such as 1ms.")] = None,
-    like: Annotated[str | None, typer.Option(help="Read the network as this framework means it.")] = None,
-    choose: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="One choice of semantics, such as reset=soft; may be repeated."),
-    ] = None,
-    encode: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="One choice of input encoding, such as pool=2 or crop=10,0,32,32; may be repeated."
-        ),
-    ] = None,
-    tap: Annotated[list[str] | None, typer.Option(help="Watch this population too; may be repeated.")] = None,
+    dt: Dt = None,
+    like: Like = None,
+    choose: Choose = None,
+    encode: Encode = None,
+    tap: Tap = None,
     json: Json = False,
 ) -> None:
     """Put a network on a device: what goes where, what rounding costs, or every limit that it exceeds."""
@@ -124,25 +130,17 @@ def deploy(
 
 @app.command()
 def run(
-    network: Annotated[str, typer.Argument(help="The network, a NIR file or one of lava-dl.")],
+    network: NetworkFile,
     sources: Annotated[
         list[str],
         typer.Option("--from", help="A recording, a folder of them, or a source URI; may be repeated."),
     ],
     on: Annotated[str, typer.Option(help="The device's URI; `nrt devices` lists them.")] = "cpu:",
-    dt: Annotated[str | None, typer.Option(help="Length of a time step, such as 1ms.")] = None,
-    like: Annotated[str | None, typer.Option(help="Read the network as this framework means it.")] = None,
-    choose: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="One choice of semantics, such as reset=soft; may be repeated."),
-    ] = None,
-    encode: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="One choice of input encoding, such as pool=2 or crop=10,0,32,32; may be repeated."
-        ),
-    ] = None,
-    tap: Annotated[list[str] | None, typer.Option(help="Watch this population too; may be repeated.")] = None,
+    dt: Dt = None,
+    like: Like = None,
+    choose: Choose = None,
+    encode: Encode = None,
+    tap: Tap = None,
     spikes: Annotated[Path | None, typer.Option(help="Write the output spikes to this HDF5 file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings side by side.")] = 1,
@@ -165,14 +163,12 @@ def run(
 
 @app.command()
 def record(
-    source: Annotated[str, typer.Argument(help="A source URI (`nrt devices` lists them) or a recording.")],
+    source: SourceUri,
     file: Annotated[Path, typer.Argument(help="The file to write.")],
     format: Annotated[
         str | None, typer.Option(help="evt3, aedat4, es, hdf5, ...; default by the file's ending.")
     ] = None,
-    limit: Annotated[
-        str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")
-    ] = None,
+    limit: Limit = None,
     size: Annotated[str | None, typer.Option(help="WIDTHxHEIGHT, for sources that do not say.")] = None,
     rebase: Annotated[
         bool, typer.Option("--rebase", help="Count times from the start of the stream.")
@@ -193,13 +189,11 @@ def record(
 
 @app.command()
 def play(
-    source: Annotated[str, typer.Argument(help="A source URI (`nrt devices` lists them) or a recording.")],
+    source: SourceUri,
     speed: Annotated[
         float | None, typer.Option(help="Multiple of real time, default 1; 0 is as fast as possible.")
     ] = None,
-    limit: Annotated[
-        str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")
-    ] = None,
+    limit: Limit = None,
     to: Annotated[
         str | None,
         typer.Option(help="Send it as a camera would: pty, udp://host:port, spif://host:port, file:path."),
@@ -215,10 +209,8 @@ def play(
 
 @app.command()
 def view(
-    source: Annotated[str, typer.Argument(help="A source URI (`nrt devices` lists them) or a recording.")],
-    limit: Annotated[
-        str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")
-    ] = None,
+    source: SourceUri,
+    limit: Limit = None,
     json: Json = False,
 ) -> None:
     """Look at a source in the terminal: event image, rate, losses, lateness; Ctrl-C ends it with a summary."""

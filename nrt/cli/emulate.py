@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import importlib
 import json as json_module
-import signal
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from nrt import registry
+from nrt.cli.interrupt import interruptible
 from nrt.clock import microseconds
 from nrt.errors import BadRecording, ConfigError, NotFound, NrtError, Unsupported
 from nrt.registry import Uri
@@ -89,7 +89,7 @@ def serve(choices: Choices, *, json: bool) -> None:
     address = choices.name + server.address
     print(json_module.dumps({"address": address}) if json else address, flush=True)
     print("Ctrl-C ends it", file=sys.stderr)
-    with _stopped_by_signals(server.stop):
+    with interruptible(server.stop):
         server.run()
     counts = {**server.counters(), **_own_counters(server.board)}
     print(json_module.dumps(counts) if json else "\n".join(f"{name}: {n:,}" for name, n in counts.items()))
@@ -113,27 +113,6 @@ def _server(choices: Choices) -> Any:
             raise ConfigError(f"--tcp {choices.tcp}: write PORT or HOST:PORT")
         door = package.TcpDoor(int(port), host.strip("[]") or "127.0.0.1")
     return package.Server(made, door, baud=choices.baud)
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Generator[None]:
-    """Calls `stop` on the first Ctrl-C or SIGTERM; the second has its usual effect."""
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    def once(number: int, frame: object) -> None:
-        restore()
-        stop()
-
-    for each in before:
-        signal.signal(each, once)
-    try:
-        yield
-    finally:
-        restore()
 
 
 def check(choices: Choices, files: Sequence[Path], *, served: bool, json: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while something streams: once ends it in order, twice ends the program."""
+"""Ctrl-C and SIGTERM: the first ends what goes on in order, the second ends the program."""
 
 from __future__ import annotations
 
@@ -7,9 +7,28 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Generator
-from typing import Final
+from typing import Any, Final
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_USUAL: Final[dict[signal.Signals, Any]] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+
+
+@contextlib.contextmanager
+def interruptible(stop: Callable[[], None]) -> Generator[None]:
+    """Calls `stop` on the first signal, on the running event loop if there is one; a second one ends the program."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        act = stop
+    else:
+
+        def act() -> None:
+            loop.call_soon_threadsafe(stop)
+
+    with _on_signal(act):
+        yield
 
 
 @contextlib.contextmanager
@@ -18,48 +37,29 @@ def abandoned(clean: Callable[[], None]) -> Generator[None]:
 
     clean: called before that.
     """
-    loop = asyncio.get_running_loop()
 
     def end() -> None:
         clean()
         os._exit(130)
 
-    try:
-        for each in _SIGNALS:
-            loop.add_signal_handler(each, end)
-    except NotImplementedError:
+    with _on_signal(end):
         yield
-        return
-    try:
-        yield
-    finally:
-        for each in _SIGNALS:
-            loop.remove_signal_handler(each)
 
 
 @contextlib.contextmanager
-def interruptible(stop: Callable[[], None]) -> Generator[None]:
-    """Calls `stop` on the first signal; the second has its usual effect. Used on a running event loop.
+def _on_signal(act: Callable[[], None]) -> Generator[None]:
+    """Calls `act` on the first signal, between two instructions of the main thread."""
+    before = {each: signal.getsignal(each) for each in _USUAL}
 
-    On Windows, where a loop takes no signals, Ctrl-C ends the program at once.
-    """
-    loop = asyncio.get_running_loop()
+    def once(number: int, frame: object) -> None:
+        for each, usual in _USUAL.items():
+            signal.signal(each, usual)
+        act()
 
-    def once() -> None:
-        ignore()
-        stop()
-
-    def ignore() -> None:
-        for each in _SIGNALS:
-            loop.remove_signal_handler(each)
-
-    try:
-        for each in _SIGNALS:
-            loop.add_signal_handler(each, once)
-    except NotImplementedError:
-        yield
-        return
+    for each in _USUAL:
+        signal.signal(each, once)
     try:
         yield
     finally:
-        ignore()
+        for each, handler in before.items():
+            signal.signal(each, handler)
