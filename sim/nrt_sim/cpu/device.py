@@ -14,8 +14,11 @@ class CpuDevice(ClockedDevice):
     """float32, event-driven; the same kernels for every network, compiled once per machine."""
 
     def _build(self, network: Network, watched: tuple[str, ...]) -> Engine:
-        compile_apart()
         return CpuEngine(network, watched)
+
+    def _ready(self, network: Network, watched: tuple[str, ...]) -> Engine:
+        compile_apart()  # a plan runs no kernel
+        return super()._ready(network, watched)
 
     def _placement(self, engine: Engine) -> Placement:
         rows = [
