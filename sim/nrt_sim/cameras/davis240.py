@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from nrt import spec
 from nrt.formats.davis import DavisEncoder
 from nrt_sim.cameras.player import Player
-from nrt_sim.cameras.stream import Clock, Stream
+from nrt_sim.cameras.stream import Clock, PlayingBoard, Stream
 
 _VENDOR_OUT: Final = 0x40
 _VENDOR_IN: Final = 0xC0
@@ -17,7 +16,7 @@ _BUFFER: Final = 1 << 16
 """Bytes that wait for the host; assumed."""
 
 
-class Davis240Board:
+class Davis240Board(PlayingBoard):
     """`davis240+emu:?plays=synth:bar`; what it plays is any source that nrt can open.
 
     plays: what it looks at · skew_ppm: by how much its clock runs fast
@@ -38,7 +37,7 @@ class Davis240Board:
         self._exchanged = exchanged
         self._clock = Clock(skew_ppm)
         player = Player(plays, width, height)
-        self._stream = Stream(player, self._clock, rate=self._spec.limits["link"], depth=_BUFFER, size=8)
+        super().__init__(Stream(player, self._clock, rate=self._spec.limits["link"], depth=_BUFFER, size=8))
         self._stream.warm(DavisEncoder())
         self._registers = dict.fromkeys((each.address for each in self._spec.registers.values()), 0)
         columns, rows = (height, width) if exchanged else (width, height)
@@ -60,27 +59,6 @@ class Davis240Board:
     def register(self, name: str) -> int:
         """The value of a register, for tests that look at it."""
         return self._registers[self._address(name)]
-
-    def connect(self) -> None:
-        self._stream.stop()
-        self._stream.clear()
-
-    def disconnect(self) -> None:
-        """The scene stops."""
-        self._stream.stop()
-
-    def receive(self, data: bytes, now: int) -> None:
-        """It has no endpoint to write to."""
-
-    def transmit(self, now: int) -> bytes:
-        return self._stream.transmit(now)
-
-    def due(self) -> int | None:
-        return self._stream.due()
-
-    def counters(self) -> Mapping[str, int]:
-        """What was dropped or not shown; only what is not zero."""
-        return self._stream.counters()
 
     def control(
         self, kind: int, request: int, value: int, index: int, data: bytes | int, now: int

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from nrt import spec
 from nrt.formats.dvs128 import Dvs128Encoder
 from nrt_sim.cameras.player import Player
-from nrt_sim.cameras.stream import Clock, Stream
+from nrt_sim.cameras.stream import Clock, PlayingBoard, Stream
 
 _VENDOR_OUT: Final = 0x40
 _RESET: Final = b"\x00\x00\x00\x40"
@@ -16,7 +15,7 @@ _BUFFER: Final = 1 << 16
 """Bytes that wait for the host; assumed."""
 
 
-class Dvs128Board:
+class Dvs128Board(PlayingBoard):
     """`dvs128+emu:?plays=synth:bar`; what it plays is any source that nrt can open.
 
     plays: what it looks at · skew_ppm: by how much its clock runs fast
@@ -27,32 +26,11 @@ class Dvs128Board:
         self._requests = self._spec.enum("request")
         player = Player(plays, self._spec.limit("width"), self._spec.limit("height"))
         self._clock = Clock(skew_ppm)
-        self._stream = Stream(player, self._clock, rate=self._spec.limits["link"], depth=_BUFFER, size=8)
+        super().__init__(Stream(player, self._clock, rate=self._spec.limits["link"], depth=_BUFFER, size=8))
         self._stream.warm(Dvs128Encoder())
         self.biases: tuple[int, ...] = ()
         """As the last request set them, in the order of the spec's registers."""
         self.master = True
-
-    def connect(self) -> None:
-        self._stream.stop()
-        self._stream.clear()
-
-    def disconnect(self) -> None:
-        """The scene stops."""
-        self._stream.stop()
-
-    def receive(self, data: bytes, now: int) -> None:
-        """It has no endpoint to write to."""
-
-    def transmit(self, now: int) -> bytes:
-        return self._stream.transmit(now)
-
-    def due(self) -> int | None:
-        return self._stream.due()
-
-    def counters(self) -> Mapping[str, int]:
-        """What was dropped or not shown; only what is not zero."""
-        return self._stream.counters()
 
     def control(
         self, kind: int, request: int, value: int, index: int, data: bytes | int, now: int

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from nrt import spec
 from nrt.formats.edvs import EdvsEncoder, Form
 from nrt_sim.cameras.player import Player
-from nrt_sim.cameras.stream import Clock, Stream
+from nrt_sim.cameras.stream import Clock, PlayingBoard, Stream
 
 _BANNERS: Final[Mapping[str, str]] = {
     "lpc4337": "\nEDVS-4337, RELEASE V1.3 emulated\nSystem Clock: 192MHz; 1us event time resolution\n",
@@ -26,7 +26,7 @@ _BUFFER: Final = 8192 * 6
 _PARSE: Final = "Set: parsing error\n"
 
 
-class EdvsBoard:
+class EdvsBoard(PlayingBoard):
     """`edvs+emu:?plays=synth:bar&baud=4000000`; what it plays is any source that nrt can open.
 
     plays: what it looks at · baud: bits per second of its line · generation: which firmware
@@ -46,7 +46,7 @@ class EdvsBoard:
         self._generation, self._offset = generation, offset
         limits = self._spec.limit("width"), self._spec.limit("height")
         self._clock = Clock(skew_ppm)
-        self._stream = Stream(Player(plays, *limits), self._clock, rate=baud / 10, depth=_BUFFER, size=6)
+        super().__init__(Stream(Player(plays, *limits), self._clock, rate=baud / 10, depth=_BUFFER, size=6))
         self._stream.warm(EdvsEncoder())
         self._formats = self._spec.enum("format_lpc2106" if generation == "lpc2106" else "format").values
         self._registers = {register.address: 0 for register in self._spec.registers.values()}
@@ -63,14 +63,6 @@ class EdvsBoard:
         self._form: Form = 0
         self._clock.set(self._offset, now)
 
-    def connect(self) -> None:
-        self._stream.stop()
-        self._stream.clear()
-
-    def disconnect(self) -> None:
-        """Nobody listens: the real one goes on talking to nobody; here the scene stops."""
-        self._stream.stop()
-
     def receive(self, data: bytes, now: int) -> None:
         if not self._powered:
             self._powered = True
@@ -78,20 +70,10 @@ class EdvsBoard:
         for byte in data:
             self._character(byte, now)
 
-    def transmit(self, now: int) -> bytes:
-        return self._stream.transmit(now)
-
-    def due(self) -> int | None:
-        return self._stream.due()
-
     @property
     def streams(self) -> bool:
         """Whether it was told to send events."""
         return self._stream.running
-
-    def counters(self) -> Mapping[str, int]:
-        """What was dropped or not shown; only what is not zero."""
-        return self._stream.counters()
 
     def _say(self, text: str, now: int) -> None:
         self._stream.reply(text.encode("ascii"), now)

@@ -111,3 +111,31 @@ class Stream:
         """What did not reach the host as it happened; only what is not zero."""
         lost = {"events dropped": self._dropped} if self._dropped else {}
         return {**self.player.counters(), **lost}
+
+
+class PlayingBoard:
+    """A board whose line a `Stream` feeds. A subclass takes the commands, and starts and stops it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def connect(self) -> None:
+        self._stream.stop()
+        self._stream.clear()
+
+    def disconnect(self) -> None:
+        """Nobody listens: a real camera may go on, here the scene stops."""
+        self._stream.stop()
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Nothing happens: one on USB has no endpoint to write to."""
+
+    def transmit(self, now: int) -> bytes:
+        return self._stream.transmit(now)
+
+    def due(self) -> int | None:
+        return self._stream.due()
+
+    def counters(self) -> Mapping[str, int]:
+        """What was dropped or not shown; only what is not zero."""
+        return self._stream.counters()

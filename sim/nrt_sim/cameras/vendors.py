@@ -12,7 +12,7 @@ import dataclasses
 import importlib
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,9 @@ class Library:
     unplug:  seconds after its first events at which the camera is gone; 0 for never
     """
 
-    def __init__(self, kind: str, *, plays: str, serial: str, ring: int, unplug: float) -> None:
+    def __init__(
+        self, kind: str, *, plays: str, serial: str = "emulated", ring: int = 4096, unplug: float = 0.0
+    ) -> None:
         try:
             self._real: Any = importlib.import_module("neuromorphic_drivers")
         except ModuleNotFoundError as error:
@@ -187,45 +189,33 @@ class Device:
         return self._module.BiasesBounds(**{first: limit})
 
 
-def evk4(
-    *,
-    plays: str = "synth:bar?sensor=gen4&seconds=0",
-    serial: str = "emulated",
-    ring: int = 4096,
-    unplug: float = 0.0,
-) -> Library:
+class Attachment(TypedDict, total=False):
+    """How the emulated camera is attached: options of every kind (see `Library`)."""
+
+    serial: str
+    ring: int
+    unplug: float
+
+
+def evk4(*, plays: str = "synth:bar?sensor=gen4&seconds=0", **attachment: Unpack[Attachment]) -> Library:
     """The library, with an EVK4 attached. Raises MissingDependency."""
-    return Library("prophesee_evk4", plays=plays, serial=serial, ring=ring, unplug=unplug)
+    return Library("prophesee_evk4", plays=plays, **attachment)
 
 
-def evk3(
-    *,
-    plays: str = "synth:bar?sensor=gen4&seconds=0",
-    serial: str = "emulated",
-    ring: int = 4096,
-    unplug: float = 0.0,
-) -> Library:
+def evk3(*, plays: str = "synth:bar?sensor=gen4&seconds=0", **attachment: Unpack[Attachment]) -> Library:
     """The library, with an EVK3 HD attached. Raises MissingDependency."""
-    return Library("prophesee_evk3_hd", plays=plays, serial=serial, ring=ring, unplug=unplug)
+    return Library("prophesee_evk3_hd", plays=plays, **attachment)
 
 
 def davis346(
-    *,
-    plays: str = "synth:bar?sensor=davis346&seconds=0",
-    serial: str = "emulated",
-    ring: int = 4096,
-    unplug: float = 0.0,
+    *, plays: str = "synth:bar?sensor=davis346&seconds=0", **attachment: Unpack[Attachment]
 ) -> Library:
     """The library, with a DAVIS346 attached. Raises MissingDependency."""
-    return Library("inivation_davis346", plays=plays, serial=serial, ring=ring, unplug=unplug)
+    return Library("inivation_davis346", plays=plays, **attachment)
 
 
 def dvxplorer(
-    *,
-    plays: str = "synth:bar?sensor=dvxplorer&seconds=0",
-    serial: str = "emulated",
-    ring: int = 4096,
-    unplug: float = 0.0,
+    *, plays: str = "synth:bar?sensor=dvxplorer&seconds=0", **attachment: Unpack[Attachment]
 ) -> Library:
     """The library, with a DVXplorer attached. Raises MissingDependency."""
-    return Library("inivation_dvxplorer", plays=plays, serial=serial, ring=ring, unplug=unplug)
+    return Library("inivation_dvxplorer", plays=plays, **attachment)
