@@ -205,6 +205,33 @@ def test_blocks_that_share_the_spikes_of_a_matrix_equal_the_reference(order: int
     assert kernels.counters() == reference.counters()
 
 
+@pytest.mark.parametrize("addition", ["sorted", "atomic"])
+@pytest.mark.parametrize(
+    "operator", [Pool((2, 2), (2, 2)), Conv(np.full((1, 1, 2, 2), 0.25)), Dense(np.full((3, 1600), 0.25))]
+)
+def test_however_many_spikes_there_are_all_of_them_arrive(
+    operator: Pool | Conv | Dense, addition: Addition
+) -> None:
+    """A warp looks for its part of a list in 33 parts: lists of 33 and of 33 x 33 spikes, and those around them."""
+    counts = [1, 32, 33, 34, 66, 99, 1089, 1090, 1600]
+    network = Network(
+        (
+            Population("input", (1, 40, 40)),
+            Population("sums", operator.shape((1, 40, 40)), neuron(decay=0.0, spikes="none")),
+        ),
+        (Projection("input", "sums", (operator,)),),
+        ("input",),
+        ("sums",),
+    )
+    spikes = np.zeros(sum(counts), SPIKE)
+    spikes["t"] = np.repeat(np.arange(len(counts)) * 1000, counts)
+    spikes["n"] = np.concatenate([np.arange(count) for count in counts])
+    spikes["v"] = 1
+    expected = ReferenceEngine(network, everything(network)).run(spikes, 0, len(counts))
+    for seen in simulate(network, 2, addition=addition).run([spikes, spikes], [0, 0], len(counts)):
+        assert_same(expected, seen)
+
+
 def test_a_chunk_may_be_loaded_before_the_one_before_it_is_fetched() -> None:
     network = _layers((Conv(_dyadic(4, 2, 3, 3)),), (Dense(_dyadic(9, 4 * 10 * 10)),), sensor=12)
     events = _burst(4, 12)

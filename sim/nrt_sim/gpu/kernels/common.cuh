@@ -46,10 +46,11 @@ struct Scan {
 
 __device__ inline int lane_of_warp() { return threadIdx.x & 31; }
 
-// The first of ids[begin ... end) that is not less than `key`, found by a whole warp in steps of 33.
+// The first of ids[begin ... end) that is not less than `key`, found by a whole warp: 33 parts, a probe at the end of each
+// but the last, which is therefore a shorter one.
 __device__ inline int find(const int *ids, int begin, int end, int key) {
     while (end - begin > 0) {
-        int width = (end - begin + 32) / 33;
+        int width = (end - begin) / 33 + 1;
         int probe = begin + (lane_of_warp() + 1) * width - 1;
         u32 less = __ballot_sync(WARP, probe < end && ids[probe] < key);
         int below = __popc(less);
