@@ -144,7 +144,7 @@ def test_any_network_does_what_the_documentation_says_to_the_last_bit(seed: int)
     assert out.tolist() == plain.out
     state = CHIP.word("neuron").unpack(chip.neuron_words())["core"]
     assert state.tolist() == plain.state
-    assert chip.tally.overflows == plain.lost
+    assert chip.overflows == plain.lost
     assert chip.at_rest == (not plain.fifo)
 
 
@@ -160,7 +160,7 @@ def test_spikes_that_find_the_scheduler_full_are_lost_and_counted() -> None:
 
     assert out[:256].tolist() == list(range(256))
     assert set(cause.tolist()) == {0}
-    assert chip.tally.overflows >= 256 - 127
+    assert chip.overflows >= 256 - 127
 
 
 def test_a_network_that_keeps_itself_going_returns_and_goes_on_later() -> None:

@@ -267,7 +267,7 @@ class TinyOdinBoard:
         if message.count > words.PAYLOAD - words.MESSAGE.size:
             raise ConfigError(f"{message.count} bytes fit in no message")
         back = self._spi(_from(address, message.count), np.full(message.count, data, np.uint32))
-        return message.count, (back & 0xFF).astype(np.uint8).tobytes()
+        return message.count, back.astype(np.uint8).tobytes()  # the lowest 8 bits
 
     def _spi(self, addresses: messages.Data, data: messages.Data) -> messages.Data:
         """Transactions on the chip's bus. Raises ConfigError for what its words cannot carry."""

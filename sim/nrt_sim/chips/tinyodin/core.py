@@ -12,7 +12,6 @@ RTL (tests/golden/test_tinyodin_rtl.py), never against silicon.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
@@ -39,16 +38,6 @@ _KINDS: Final = {
 _BUS: Final = 4  # bytes of both memories' words on the chip
 
 Outputs = tuple[NDArray[np.uint8], NDArray[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What the chip did since its reset. overflows: spikes that found the scheduler full, which the chip loses."""
-
-    synaptic_operations: int
-    neuron_updates: int
-    overflows: int
-    busy_cycles: int
 
 
 class Chip:
@@ -80,11 +69,9 @@ class Chip:
         return not self._work.s[crossbar.COUNT]
 
     @property
-    def tally(self) -> Tally:
-        """What was counted since the last reset."""
-        s = self._work.s
-        places = (crossbar.SYNOPS, crossbar.UPDATES, crossbar.OVERFLOWS, crossbar.CYCLES)
-        return Tally(*(int(s[place]) for place in places))
+    def overflows(self) -> int:
+        """Spikes since the last reset that found the scheduler full, which the chip loses."""
+        return int(self._work.s[crossbar.OVERFLOWS])
 
     def aer_in(self, words: NDArray[np.uint16], gap: int = SETTLE) -> Outputs:
         """Input events in order; after each the chip runs until it is at rest, for `gap` clock cycles at most.
@@ -137,20 +124,19 @@ class Chip:
         for address, value in zip(at.tolist(), data.tolist(), strict=True):
             if address in known:
                 register = known[address]
-                self.registers[register.name] = value & ((1 << register.width) - 1)
+                self.registers[register.name] = register.word.unpack_one(value)["value"]
 
     def _neuron_memory(self, addresses: NDArray[np.uint32], data: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Reads and byte writes, one after the other where they alternate."""
         at = _integers(SPEC.word("spi_neuron").unpack(addresses))
         if self.ready:
-            word = self._shown()
-            return _reply(at["read"], word >> (8 * at["byte"]) & 0xFF)
+            return _reply(at["read"], _bytes(np.array([self._shown()], np.uint32))[at["byte"]])
         self._program()
         out = np.zeros(len(addresses), np.uint32)
         for begin, end in _runs(at["write"]):
             part = slice(begin, end)
             words, places = at["neuron"][part], at["byte"][part]
-            held = self._words[words].astype(np.int64) >> (8 * places) & 0xFF
+            held = _bytes(self._words)[words * _BUS + places]
             if at["write"][begin]:
                 self._write_neurons(words, places, data[part])
             out[part] = _reply(at["read"][part], held)
@@ -165,7 +151,7 @@ class Chip:
     ) -> None:
         """Each byte's write-back is compared with the threshold too: with the loop closed that makes spikes."""
         value = _integers(SPEC.word("spi_data").unpack(data))
-        memory = self._words.astype("<u4").view(np.uint8)
+        memory = _bytes(self._words)
         at = words * _BUS + places
         layout = SPEC.word("neuron")
         step = len(at) if self.registers["SPI_OPEN_LOOP"] else 1
@@ -237,7 +223,7 @@ class Chip:
             bool(self.registers["SPI_AER_SRC_CTRL_nNEUR"]),
             self.registers["SPI_MAX_NEUR"],
         )
-        costs, push = _costs(registers.last + 1)
+        costs = _costs(registers.last + 1)
         work = self._work
         work.s[crossbar.NEXT] = 0
         out: list[NDArray[np.uint8]] = []
@@ -245,9 +231,7 @@ class Chip:
         done = False
         while not done:
             work.s[crossbar.OUT] = 0
-            done = crossbar.run(
-                kinds, addresses, strengths, gap, cells, weights, registers, costs, push, work
-            )
+            done = crossbar.run(kinds, addresses, strengths, gap, cells, weights, registers, costs, work)
             out.append(work.out[: work.s[crossbar.OUT]].copy())
             cause.append(work.cause[: work.s[crossbar.OUT]].copy())
         return np.concatenate(out), np.concatenate(cause)
@@ -265,15 +249,13 @@ def _buffers() -> Buffers:
     )
 
 
-def _costs(neurons: int) -> tuple[NDArray[np.int64], int]:
-    """Clock cycles of each kind of event without its push, and those of a push."""
+def _costs(neurons: int) -> NDArray[np.int64]:
+    """Clock cycles that a word of the scheduler keeps the controller busy, by its kind: all but those of its push."""
     push = int(SPEC.duration("spike").value)
     cycles = np.zeros(len(_KINDS), np.int64)
     cycles[crossbar.SPIKE] = SPEC.duration("spike").total(neuron=neurons) - push
-    cycles[crossbar.LEAK] = SPEC.duration("reference_one").total()
-    cycles[crossbar.LEAK_ALL] = SPEC.duration("reference_all").total(neuron=neurons)
     cycles[crossbar.VIRTUAL] = SPEC.duration("virtual").total() - push
-    return cycles, push
+    return cycles
 
 
 def _decoded(words: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int8]]:
@@ -299,6 +281,11 @@ def _runs(keys: NDArray[Any]) -> Iterator[tuple[int, int]]:
     """Where runs of equal keys begin and end."""
     edges = [0, *(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist(), len(keys)]
     yield from ((a, b) for a, b in pairwise(edges) if b > a)
+
+
+def _bytes(words: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """A copy of the words as the SPI reaches them: bytes, the least significant of each word first."""
+    return words.astype("<u4").view(np.uint8)
 
 
 def _integers(fields: dict[str, NDArray[np.integer[Any]]]) -> dict[str, NDArray[np.int64]]:

@@ -37,17 +37,14 @@ VIRTUAL: Final = 3
 # Places in the array of what must survive a call.
 READ: Final = 0  # FIFO: index of its head
 COUNT: Final = 1  # FIFO: words in it
-SYNOPS: Final = 2  # neuron updates by a synapse of the array
-UPDATES: Final = 3  # neuron updates of any kind: spikes, leaks, virtual events
-OVERFLOWS: Final = 4  # spikes that found the scheduler full
-CYCLES: Final = 5  # clock cycles the controller was at work
-NEXT: Final = 6  # input events taken so far in this call
-OUT: Final = 7  # output events written so far in this call
-LEFT: Final = 8  # cycles that the chip may still run before the next input
-LAST: Final = 9  # the neuron that was accessed last …
-BEFORE: Final = 10  # … and its state before: what the memory's output still shows
-ROW: Final = 11  # the synapse row that was accessed last
-PLACES: Final = 12
+OVERFLOWS: Final = 2  # spikes that found the scheduler full
+NEXT: Final = 3  # input events taken so far in this call
+OUT: Final = 4  # output events written so far in this call
+LEFT: Final = 5  # cycles that the chip may still run before the next input
+LAST: Final = 6  # the neuron that was accessed last …
+BEFORE: Final = 7  # … and its state before: what the memory's output still shows
+ROW: Final = 8  # the synapse row that was accessed last
+PLACES: Final = 9
 
 
 class Neurons(NamedTuple):
@@ -150,8 +147,6 @@ def _pass(
         sent += _settle(cells, n, _integrated(cells, n, np.int32(row[n])), b)
     if sent:
         _spikes(0, r.last, cause, r, b)
-    b.s[SYNOPS] += r.last + 1
-    b.s[UPDATES] += r.last + 1
 
 
 @jit
@@ -163,7 +158,6 @@ def _leak(first: Int, last: Int, cause: Int, cells: Neurons, r: Registers, b: Bu
         sent += _settle(cells, n, _leaked(cells, n), b)
     if sent:
         _spikes(first, last, cause, r, b)
-    b.s[UPDATES] += last + 1 - first
 
 
 @jit
@@ -171,7 +165,6 @@ def _virtual(n: Int, weight: Int, cause: Int, cells: Neurons, r: Registers, b: B
     b.s[LAST], b.s[BEFORE] = n, cells.state[n]
     if _settle(cells, n, _integrated(cells, n, np.int32(weight)), b):
         _spikes(n, n, cause, r, b)
-    b.s[UPDATES] += 1
 
 
 @jit
@@ -188,7 +181,6 @@ def _pop(
         spent = costs[SPIKE]
         if r.from_controller:
             _emit(b, address, cause)
-    b.s[CYCLES] += spent
     b.s[LEFT] -= spent
     b.s[READ] = (b.s[READ] + 1) % len(b.queue)
     b.s[COUNT] -= 1
@@ -204,12 +196,11 @@ def run(
     weights: NDArray[np.int8],
     r: Registers,
     costs: NDArray[np.int64],
-    push_cost: int,
     b: Buffers,
 ) -> bool:
     """Takes the inputs from s[NEXT] on; after each the chip works for `gap` cycles, or until it is idle.
 
-    strengths: the weights of virtual events, 0 for others; costs: cycles of the work itself per kind, without the push
+    strengths: the weights of virtual events, 0 for others; costs: cycles that a popped SPIKE and VIRTUAL take
 
     Returns False where the output has to be emptied first (call again with s[OUT] = 0), True when all is done.
     The controller takes an input before it pops, except while the scheduler is full.
@@ -229,13 +220,10 @@ def run(
         kind, address = kinds[k], np.int64(addresses[k])
         if kind == LEAK_ALL:
             _leak(0, r.last, k, cells, r, b)
-            s[CYCLES] += costs[kind]
         elif kind == LEAK:
             _leak(address, address, k, cells, r, b)
-            s[CYCLES] += costs[kind]
         else:
             _push(b, address, np.int64(strengths[k]))
-            s[CYCLES] += push_cost
         s[NEXT] = k + 1
         s[LEFT] = gap
 
