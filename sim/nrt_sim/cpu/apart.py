@@ -38,8 +38,8 @@ def compile_apart() -> None:
 
 
 def _is_compiled() -> bool:
-    """Whether the cache has the outer kernel, from after the last change of these files."""
+    """Whether the cache has the outer kernel, from after the last change of its file: numba goes by that alone."""
     kernel: Any = step.run
-    changed = max(path.stat().st_mtime for path in Path(__file__).parent.glob("*.py"))
+    changed = Path(step.__file__).stat().st_mtime
     indices = Path(kernel.stats.cache_path).glob("step.run-*.nbi")
     return any(path.stat().st_mtime >= changed for path in indices)
