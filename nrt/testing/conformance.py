@@ -16,7 +16,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from operator import length_hint
 from typing import ClassVar
 
 import numpy as np
@@ -227,6 +229,7 @@ class DeviceConformance:
             await device.close()
 
     async def test_closing_in_the_middle_of_a_run_leaves_nothing_behind(self) -> None:
+        before = _at_work()
         async with asyncio.timeout(self.patience):
             device = self.device()
             await device.open()
@@ -235,6 +238,7 @@ class DeviceConformance:
             for packet in self.stimulus()[:2]:
                 await device.send(packet)
             await device.close()
+        assert _at_work() <= before
 
     async def test_sending_waits_while_nobody_takes_the_spikes(self) -> None:
         async with asyncio.timeout(self.patience):
@@ -243,9 +247,12 @@ class DeviceConformance:
             try:
                 await device.deploy(self.network())
                 await device.reset()
-                sender = asyncio.create_task(_send_all(device, _empty(20_000)), name="sender")
-                done, _ = await asyncio.wait([sender], timeout=0.3)
-                assert not done, "20 000 packets went in, and nobody took one out"
+                packets, before = iter(_empty(20_000)), 0
+                sender = asyncio.create_task(_send_all(device, packets), name="sender")
+                while (left := length_hint(packets)) != before:
+                    before = left
+                    await asyncio.wait([sender], timeout=0.5)
+                assert not sender.done(), "20 000 packets went in, and nobody took one out"
                 sender.cancel()
                 await asyncio.wait([sender])
             finally:
@@ -325,7 +332,13 @@ class _Endless(Script):
             await asyncio.sleep(0)
 
 
-async def _send_all(device: Device, packets: Sequence[Packet]) -> None:
+def _at_work() -> set[object]:
+    """Threads and tasks, but for those of the loop's own pool."""
+    threads = {each for each in threading.enumerate() if not each.name.startswith("asyncio_")}
+    return {*threads, *asyncio.all_tasks()}
+
+
+async def _send_all(device: Device, packets: Iterator[Packet]) -> None:
     for packet in packets:
         await device.send(packet)
 

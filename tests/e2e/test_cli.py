@@ -137,3 +137,30 @@ def test_a_batch_on_the_gpu_simulator_is_a_table_of_the_same_classes(
     )
     assert done.returncode == 0, done.stderr
     assert [report["winner"] for report in json.loads(done.stdout)] == [4, 4, 4]
+
+
+def test_a_dry_run_says_where_a_network_would_go_and_what_rounding_costs(nrt: Nrt, data: Path) -> None:
+    done = nrt("deploy", "--dry-run", data / NET, "--on", "speck+emu:", "--json")
+    assert done.returncode == 0, done.stderr
+    placement = json.loads(done.stdout)
+    assert placement["dry_run"] is True
+    layers = {row["layer"]: row for row in placement["rows"]}
+    cores = [layers[name]["where"] for name in ("1", "3", "6", "10", "12")]
+    assert len(set(cores)) == 5
+    assert "kernel memory 100%" in layers["10"]["note"]  # 4x4 of 8 to 256: the 32 Ki words of one core
+    assert "rms" in layers["1"]["note"]
+
+
+def test_a_network_that_does_not_fit_is_refused_with_every_limit_and_a_way_out(nrt: Nrt, data: Path) -> None:
+    done = nrt("deploy", "--dry-run", data / NET, "--on", "tinyodin+emu:")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "the network does not fit" in done.stderr
+    assert "needs 11,282, the device has 256" in done.stderr  # 2312 + 4096 + 4096 + 512 + 256 + 10
+    assert "pool or crop the input" in done.stderr
+
+
+def test_a_network_is_deployed(nrt: Nrt, data: Path) -> None:
+    done = nrt("deploy", data / "nir/lif_norse.nir", "--on", "reference:", "--dt", "100us")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("lif_norse on reference:")
