@@ -71,8 +71,7 @@ class Flight:
         self._begun = False
         self._landed = START
         self._sent: deque[Sent] = deque()
-        self._rows: Int = np.empty((0, 5), np.int64)
-        self._times: Int = np.empty(0, np.int64)
+        self._kept: list[tuple[Int, Int]] = []  # rows and their times, of packets whose marker is not back
         self._board_time = 0
         self._out: asyncio.Queue[Packet | BaseException | None] = asyncio.Queue()
         self._room = asyncio.Event()
@@ -146,8 +145,7 @@ class Flight:
 
     def _keep(self, rows: Int, times: Int) -> None:
         if len(rows):
-            self._rows = np.concatenate([self._rows, rows])
-            self._times = np.concatenate([self._times, times])
+            self._kept.append((rows, times))
 
     def _land(self, number: int, time: int, stamp: int) -> None:
         """A marker is back: its packet, and any before whose marker was lost, are complete."""
@@ -166,14 +164,16 @@ class Flight:
         self._room.set()
 
     def _emit(self, sent: Sent, stamp: int) -> None:
+        rows = np.concatenate([np.empty((0, 5), np.int64), *(part for part, _ in self._kept)])
+        times = np.concatenate([np.empty(0, np.int64), *(part for _, part in self._kept)])
         end = sent.end
         if sent.last:  # a board that is behind stamps later than `settle` what its last events cause
-            end = max(end, int(self._times.max(initial=end - 1)) + 1)
-        due = self._times < end
+            end = max(end, int(times.max(initial=end - 1)) + 1)
+        due = times < end
         if sent.last and not bool(np.any(due)):
             return  # nothing came after the last packet of the input
-        rows, times = self._rows[due], self._times[due]
-        self._rows, self._times = self._rows[~due], self._times[~due]
+        self._kept = [(rows[~due], times[~due])]
+        rows, times = rows[due], times[due]
         self.late += int(np.count_nonzero(times < sent.start))
         times = np.maximum(times, sent.start)
         order = np.argsort(times, kind="stable")
