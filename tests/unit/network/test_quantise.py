@@ -134,6 +134,16 @@ def test_other_widths_are_other_bounds() -> None:
     assert weights(quantised.network).tolist() == [[7.0, -4.0]]
 
 
+@pytest.mark.parametrize(("width", "weight", "unused"), [(8, 120, 0), (12, 250, 3), (16, 250, 7)])
+def test_bits_that_a_large_threshold_leaves_unused_are_counted_at_any_width(
+    width: int, weight: int, unused: int
+) -> None:
+    """32767 / 130.3 is 251, and 250 the next of which 130.3 times is whole: eight bits besides the sign."""
+    quantised = integers(layer([1.0], neuron(threshold=130.3)), Widths(weight=width, state=16))
+    assert weights(quantised.network).tolist() == [[weight]]
+    assert quantised.layers[0].unused == unused
+
+
 def pooled(kind: str) -> Network:
     operators: tuple[Operator, ...] = (
         Pool((2, 2), (2, 2), kind=kind),  # type: ignore[arg-type]
