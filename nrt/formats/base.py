@@ -94,6 +94,10 @@ class Decoder(ABC):
         """The bytes to come arrived `time` µs after the stream began; for words that carry no time."""
         return
 
+    def ended(self) -> bool:
+        """No more bytes come. Whether it waited for more, and makes do with what it left when given that again."""
+        return False
+
     @abstractmethod
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
         """Decodes `raw` into `events` (EVENT); returns (bytes consumed, events written).

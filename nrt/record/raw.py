@@ -97,11 +97,6 @@ def record(kind: Kind, stamp: int, data: bytes = b"") -> bytes:
     return RECORD.pack(kind, len(data), stamp) + data
 
 
-def is_raw(head: bytes) -> bool:
-    """Whether a file that begins so is one of these."""
-    return head.startswith(MAGIC)
-
-
 class RawReader:
     """An open file; `records` yields what it holds. Raises NotFound, BadRecording."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from nrt.clock import now
 from nrt.errors import BadRecording, ConfigError, StreamError
 from nrt.file import fingerprint
-from nrt.formats.base import Recording
+from nrt.formats.base import Decoder, Recording
 from nrt.live import Cut, Intake
 from nrt.packet import EVENT, Packet, Records
 from nrt.record.raw import COUNT, Begin, Header, Kind, RawReader, Record
@@ -167,7 +167,7 @@ class _Replay:
     ) -> None:
         self._path, self._cut, self._ready, self._filter = path, cut, ready, filter
         self._intake: Intake | None = None
-        self._decodes = False
+        self._decoder: Decoder | None = None
         self._counts: Counter[str] = Counter()
 
     def take(self, each: Record) -> None:
@@ -186,13 +186,12 @@ class _Replay:
     def _begin(self, each: Record) -> None:
         self._count()
         begin = Begin.parse(self._path, each.data)
-        decoder = begin.make(self._path)
-        self._decodes = decoder is not None
+        self._decoder = begin.make(self._path)
         self._intake = Intake(
             self._ready.append,
             cut=self._cut,
             origin=str(self._path),
-            decoder=decoder,
+            decoder=self._decoder,
             filter=self._filter,
             begin=each.stamp,
             resume=begin.resume,
@@ -200,7 +199,7 @@ class _Replay:
 
     def _pass(self, intake: Intake, each: Record) -> None:
         if each.kind is Kind.BYTES:
-            if not self._decodes:
+            if self._decoder is None:
                 raise BadRecording(self._path, 0, "bytes in a stream that has no decoder")
             intake.bytes(each.data, each.stamp)
         elif each.kind is Kind.EVENTS:
@@ -211,6 +210,8 @@ class _Replay:
         elif each.kind is Kind.QUIET:
             intake.quiet(each.stamp)
         elif each.kind is Kind.FINISH:
+            if self._decoder is not None and self._decoder.ended():
+                intake.bytes(b"", each.stamp)
             intake.finish(each.stamp)
         elif len(each.data) == COUNT.size:
             self._counts["bytes not recorded"] += COUNT.unpack(each.data)[0]

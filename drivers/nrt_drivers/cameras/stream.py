@@ -40,10 +40,10 @@ BARE: Final[Mapping[str, Callable[[], Decoder]]] = {
 }
 """Words without a header, as a camera sends them."""
 
-FIRST: Final = 200_000_000
-"""ns after the first byte at which a stream that is still shorter than `HEAD` is looked at."""
-GIVE_UP: Final = 2_000_000_000
-"""ns after the first byte at which a stream must have been recognised."""
+FIRST: Final = 200_000
+"""µs after the first byte at which a stream that is still shorter than `HEAD` is looked at."""
+GIVE_UP: Final = 2_000_000
+"""µs after the first byte at which a stream must have been recognised."""
 
 
 class StreamSource(NetworkSource):
@@ -94,7 +94,7 @@ class StreamSource(NetworkSource):
 
     def _last(self, intake: Intake) -> None:
         assert self._opening is not None
-        self._opening.complete = True
+        self._opening.ended()
         intake.bytes(b"", now())
         if intake.rest and self._opening.lines:
             intake.bytes(b"\n", now())  # the last line need not have an end
@@ -107,7 +107,6 @@ class Opening(Decoder):
     """A decoder that first finds out what the bytes are, and then is the decoder of that.
 
     Until then it consumes nothing: it is given the beginning again, with what came since.
-    complete: nothing more will come, what is there must do
     """
 
     word: ClassVar[int] = 1
@@ -115,8 +114,9 @@ class Opening(Decoder):
     def __init__(self, name: str, format: str) -> None:
         self._name, self._format = name, format
         self._found: Decoder | None = None
-        self._since = 0
-        self.complete = False
+        self._now = 0
+        self._since: int | None = None
+        self._complete = False
         self.shape: tuple[int, int, int] | None = None
 
     @property
@@ -127,7 +127,7 @@ class Opening(Decoder):
     @property
     def waits(self) -> bool:
         """Whether bytes have come, but too few to say what they are."""
-        return self._found is None and self._since > 0
+        return self._found is None and self._since is not None
 
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
         """As `Decoder.decode`. Raises StreamError for bytes of no known format, or of another than was said."""
@@ -135,7 +135,8 @@ class Opening(Decoder):
             return self._found.decode(raw, events)
         if not len(raw):
             return 0, 0
-        self._since = self._since or now()
+        if self._since is None:
+            self._since = self._now
         used, found = self._open(raw[:HEAD].tobytes())
         if found is None:
             return 0, 0
@@ -148,13 +149,13 @@ class Opening(Decoder):
         if made is not None and not b"% ".startswith(head[:2]):
             self._found = made()
             return 0, self._found
-        waited = now() - self._since
-        if not (self.complete or len(head) >= HEAD or waited >= FIRST):
+        waited = self._now - (self._since or 0)
+        if not (self._complete or len(head) >= HEAD or waited >= FIRST):
             return 0, None
         try:
             return self._recognise(head)
         except BadRecording as error:
-            if self.complete or len(head) >= HEAD or waited >= GIVE_UP:
+            if self._complete or len(head) >= HEAD or waited >= GIVE_UP:
                 reason = f"{error.reason} (at byte {error.offset} of the stream)"
                 raise StreamError(f"{self._name}: {reason}") from error
             return 0, None
@@ -173,7 +174,12 @@ class Opening(Decoder):
             self._found, self.shape = recording.decoder, recording.shape
             return recording.body, recording.decoder
 
+    def ended(self) -> bool:
+        self._complete = True
+        return self.waits
+
     def arrived(self, time: int) -> None:
+        self._now = time
         if self._found is not None:
             self._found.arrived(time)
 

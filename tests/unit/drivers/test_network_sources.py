@@ -21,6 +21,7 @@ from nrt.live.aer import AerDecoder, AerEncoder
 from nrt.packet import EVENT, Packet, Records, join
 from nrt.record import Transfer
 from nrt.record.aer import AerSink
+from nrt.record.raw_sink import RawSink
 from nrt.source import Source
 from nrt.testing import Script, events
 from nrt_drivers.cameras.spif import Gaps, Rates
@@ -359,6 +360,20 @@ async def test_text_over_tcp_may_end_without_the_end_of_a_line() -> None:
         opened(f"tcp://127.0.0.1:{port}") as source,
     ):
         assert rows(await all_events(source)) == [(1, 2, 3, 1), (5, 6, 7, 0), (9, 9, 9, 1)]
+
+
+@pytest.mark.parametrize("pause", [0.01, 0.3])
+async def test_a_short_stream_recorded_raw_is_replayed(pause: float, tmp_path: Path) -> None:
+    """What it is was found at its end, or because no more came for a while: so it is again."""
+    path = tmp_path / "some.nrtraw"
+    async with (
+        asyncio.timeout(PATIENCE),
+        serving([b"t,x,y,p\n1,2,3,1\n5,", b"6,7,0\n9,9,9,1"], pause) as port,
+    ):
+        await Transfer(registry.source(f"tcp://127.0.0.1:{port}"), RawSink(path)).run()
+    async with opened(f"raw:{path}") as source:
+        found = [where for _, *where in rows(await all_events(source))]
+    assert found == [[2, 3, 1], [6, 7, 0], [9, 9, 1]]
 
 
 async def test_it_listens_and_refuses_a_second_caller() -> None:
