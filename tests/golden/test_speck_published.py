@@ -179,6 +179,34 @@ def _digits() -> tuple[SpeckConfiguration, NDArray[np.int64]]:
     return config, queue
 
 
+def test_sinabs_gives_the_numbers_that_the_next_two_tests_expect() -> None:
+    """How they were made; where sinabs is installed, made again (3.1.3 on torch 2.13 did)."""
+    torch, sinabs = pytest.importorskip("torch"), pytest.importorskip("sinabs")
+    config, queue = _digits()
+    events = queue[:-1]
+    x = torch.zeros(len(events), 2, 34, 34)
+    x[np.arange(len(events)), events[:, c.F], events[:, c.Y], events[:, c.X]] = 1
+    found: list[int] = []
+    digest = ""
+    for core in config.cnn_layers[:5]:
+        weight = torch.tensor(core.weights, dtype=torch.float32).transpose(2, 3)  # the chip's are [x][y]
+        stride, padding = core.dimensions["stride"]["x"], core.dimensions["padding"]["x"]
+        neurons = sinabs.layers.IAFSqueeze(
+            batch_size=1, spike_threshold=float(core.threshold_high), spike_fn=sinabs.activation.SingleSpike,
+            min_v_mem=-32768.0,
+        )  # fmt: skip
+        with torch.no_grad():
+            spikes_of = neurons(torch.nn.functional.conv2d(x, weight, stride=stride, padding=padding))
+        found.append(int(spikes_of.sum()))
+        pairs = np.argwhere(spikes_of.flatten(1).numpy()).astype("<i8")
+        digest = digest or hashlib.sha256(pairs.tobytes()).hexdigest()[:16]
+        pooling = core.destinations[0].pooling
+        x = torch.nn.functional.avg_pool2d(spikes_of, pooling) * pooling**2
+    assert (found, digest) == ([6166, 12878, 8922, 10093, 968], "b04b52350d9c40c1")
+    assert int(x.sum((0, 2, 3)).argmax()) == 4
+    assert int(x.sum((0, 2, 3)).max()) == 952
+
+
 def test_the_first_layer_spikes_as_sinabs_simulates_it_event_by_event() -> None:
     """sinabs 3.1.3 on torch 2.13, IAFSqueeze with SingleSpike, one event of the recording per time step, the same
     whole weights: the first layer fired 6166 spikes, whose (step, neuron) pairs had the SHA-256 that begins so.
