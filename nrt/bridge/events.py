@@ -118,11 +118,6 @@ def pack_marks(tag: NDArray[np.integer] | int) -> Words:
     return np.atleast_1d(MARKS[np.asarray(tag) % TAGS])
 
 
-def pack_pause(us: int) -> Words:
-    """One word that says that `us` pass."""
-    return np.atleast_1d(_PAUSE.pack(delta=us)).astype(np.uint32, copy=False)
-
-
 def pack_gap(count: int) -> Words:
     """One word that says that `count` spikes are missing."""
     return np.atleast_1d(_GAP.pack(lost=min(count, MOST_LOST))).astype(np.uint32, copy=False)

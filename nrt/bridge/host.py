@@ -309,10 +309,10 @@ class Bridge:
 
     def _spikes(self, batch: Batch) -> None:
         absent = (batch.index - self._expected) % words.INDICES
+        self._expected = events.index_after(batch.index, len(batch.words))
         if absent:
             self.missing += absent
             batch = Batch(batch.time, batch.index, np.concatenate([events.pack_gap(absent), batch.words]))
-        self._expected = events.index_after(self._expected, absent + len(batch.words) - bool(absent))
         self._marks -= int(np.count_nonzero(events.KINDS.classify(batch.words) == events.MARK))
         self._batches.append(batch)
 

@@ -4,7 +4,7 @@ Data frames carry a sequence number each way and are delivered once and in order
 only the frame that it expects, answers everything with the number that it expects next, and says `reject` once
 when it sees a gap or damage, and once more when frames sent again leave the same gap. The sender keeps what is not
 acknowledged, at most a window of it, and sends it all again when it is rejected, or some of it when the retry time
-has passed. So a request that arrives twice is executed once, and what was sent is delivered, or `unacknowledged`
+has passed. So a request that arrives twice is executed once, and what was sent is delivered, or `unsettled`
 when the link ends.
 
 The host opens a link under a session number of its choice; frames of other sessions are not looked at. A board
@@ -124,13 +124,8 @@ class Link:
         """Messages that were never sent so far."""
         return len(self._queue)
 
-    @property
-    def unacknowledged(self) -> int:
-        """Messages of which it is not known whether they arrived, those never sent included."""
-        return len(self._queue) + len(self._flying)
-
     def unsettled(self) -> tuple[bytes, ...]:
-        """Those messages, oldest first."""
+        """Messages of which it is not known whether they arrived, those never sent included; oldest first."""
         return (*(each.body for each in self._flying), *self._queue)
 
     @property
@@ -217,7 +212,9 @@ class Link:
 
     def _acknowledged(self, expected: int, now: int) -> None:
         """Forgets what the other side has; a number outside of the window is old and says nothing."""
-        if not self._flying or not 0 < (expected - self._flying[0].sequence) % 256 <= len(self._flying):
+        if not self._flying or not 0 < (expected - self._flying[0].sequence) % words.SEQUENCES <= len(
+            self._flying
+        ):
             return
         while self._flying and self._flying[0].sequence != expected:
             flown = self._flying.popleft()

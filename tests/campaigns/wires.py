@@ -26,15 +26,15 @@ from typing import Final
 
 import numpy as np
 
-from nrt import spec
 from nrt.bridge import Bridge, Service, Stream, events
 from nrt.errors import DeviceLost, DeviceTimeout, ProtocolError
 from nrt.wire import MemoryWire
 from nrt.wire.faults import Faults
 from nrt.wire.faulty import FaultyWire
+from nrt_drivers.tinyodin import load
+from nrt_drivers.tinyodin.chip import CHIP
 from nrt_sim.chips.tinyodin.board import TinyOdinBoard
 
-CHIP: Final = spec.load("tinyodin")
 SOURCES: Final = 16
 NEURONS: Final = 4
 EVENTS: Final = 2000
@@ -85,27 +85,19 @@ class Outcome:
 
 async def program(bridge: Bridge) -> None:
     """A spike of source k makes neuron k mod 4 fire, and nothing else; open loop."""
-    config = CHIP.word("spi_config_write")
-
-    async def register(name: str, value: int) -> None:
-        address = np.array([config.pack_one(address=CHIP.register(name).address)], np.uint32)
-        await bridge.transfer(address, np.array([value], np.uint32))
-
-    await register("SPI_GATE_ACTIVITY", 1)
-    await register("SPI_OPEN_LOOP", 1)
-    await register("SPI_AER_SRC_CTRL_nNEUR", 0)
-    await register("SPI_MAX_NEUR", NEURONS - 1)
-    neuron, byte = np.divmod(np.arange(4 * NEURONS), 4)
-    where = CHIP.word("spi_neuron").pack(read=0, write=1, byte=byte, neuron=neuron).astype(np.uint32)
+    await load.write_register(bridge, "SPI_GATE_ACTIVITY", 1)
+    await load.write_register(bridge, "SPI_OPEN_LOOP", 1)
+    await load.write_register(bridge, "SPI_AER_SRC_CTRL_nNEUR", 0)
+    await load.write_register(bridge, "SPI_MAX_NEUR", NEURONS - 1)
     word = CHIP.word("neuron").pack_one(core=0, thr=1, leak_str=0, neur_disable=0)
-    await bridge.write(where, np.tile(np.frombuffer(word.to_bytes(4, "little"), np.uint8), NEURONS))
+    where, _, contents = load.neuron_bytes(np.full(NEURONS, word))
+    await bridge.write(where, contents)
     weights = np.zeros((SOURCES, 256), np.int64)
     weights[np.arange(SOURCES), np.arange(SOURCES) % NEURONS] = 1
-    pairs = CHIP.word("synapse_pair").pack(even=weights[:, 0::2], odd=weights[:, 1::2]).astype(np.uint8)
-    pre, pair = np.divmod(np.arange(pairs.size), pairs.shape[1])
-    where = CHIP.word("spi_synapse").pack(read=0, write=1, pre=pre, pair=pair).astype(np.uint32)
-    await bridge.write(where, pairs.ravel())
-    await register("SPI_GATE_ACTIVITY", 0)
+    pairs = CHIP.word("synapse_pair").pack(even=weights[:, 0::2], odd=weights[:, 1::2])
+    where, _, contents = load.synapse_bytes(pairs)
+    await bridge.write(where, contents)
+    await load.write_register(bridge, "SPI_GATE_ACTIVITY", 0)
     await bridge.configure(Stream((Service(0, 0, 1000),), settle_us=1000))
 
 

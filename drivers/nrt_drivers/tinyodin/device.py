@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 from nrt.bridge import Bridge, Identity
 from nrt.bridge.words import BRIDGE
 from nrt.clock import now
-from nrt.device import Counters, Device, Energy, Placement
+from nrt.device import Counters, Device, Energy, Placement, watched
 from nrt.errors import ConfigError, DeviceError, ProtocolError, Unsupported
 from nrt.network import Network
 from nrt.packet import EVENT, SPIKE, Packet, Records, events_from_array
@@ -101,10 +101,10 @@ class TinyOdinDevice(Device):
     async def deploy(
         self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
     ) -> Placement:
-        watched = _watched(self.uri, network, taps, membranes)
+        names = _watched(self.uri, network, taps, membranes)
         program = lower(network, self._leak)
         await self._halt()
-        self._program, self._watched = None, watched
+        self._program, self._watched = None, names
         identity = self._bridge.identity
         memories = {
             "neurons": load.neuron_bytes(program.neurons[: program.last + 1]),
@@ -298,15 +298,12 @@ def _parameters(program: Program) -> dict[str, int]:
 
 
 def _watched(uri: str, network: Network, taps: Sequence[str], membranes: Sequence[str]) -> tuple[str, ...]:
-    known = [p.name for p in network.populations]
-    for name in (*taps, *membranes):
-        if name not in known:
-            raise ConfigError(f"no population '{name}' to watch; there is {', '.join(known)}")
+    names = watched(network, taps, membranes)
     if membranes:
         raise Unsupported(
             uri, "the chip shows its membranes only while it stands still, so not after every step"
         )
-    return tuple(dict.fromkeys((*network.outputs, *taps)))
+    return names
 
 
 def _require_tinyodin(uri: str, identity: Identity) -> None:

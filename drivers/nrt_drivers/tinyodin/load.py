@@ -90,7 +90,7 @@ def stream(clock: int, last: int, *, loop: bool) -> Stream:
     for word in CHIP.kinds("aer_in").words:
         duration = CHIP.duration(DURATIONS[word.name])
         cycles = duration.total(**dict.fromkeys(duration.per, last + 1)) + MARGIN
-        services.append(Service(word.match_mask & 0xFFFF, word.match_bits, _ns(cycles, clock)))
+        services.append(Service(word.match_mask, word.match_bits, _ns(cycles, clock)))
     spike = CHIP.duration("spike").total(neuron=last + 1) + MARGIN
     return Stream(tuple(services), loop, _ns(spike, clock), FIFO, SETTLE_US)
 

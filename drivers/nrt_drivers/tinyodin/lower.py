@@ -33,7 +33,7 @@ class Program:
     first:   address of the first unit of each population; bias: the address that spikes in every step, or -1
     weights: [source address, neuron], of `UNITS` x `UNITS`
     neurons: the words of the neuron memory
-    last:    SPI_MAX_NEUR; loop: whether the neurons' spikes go back into the chip; leaks: whether anything leaks
+    last:    SPI_MAX_NEUR; loop: whether the neurons' spikes go back into the chip
     layers:  in the order of the network
     """
 
@@ -44,7 +44,6 @@ class Program:
     neurons: Integers
     last: int
     loop: bool
-    leaks: bool
     layers: tuple[Fitted, ...]
     notes: tuple[str, ...]
 
@@ -295,7 +294,6 @@ def _program(
         words,
         last=max(count - 1, 0),
         loop=any(p.source not in network.inputs for p in network.projections),
-        leaks=any(bool(f.leak.any()) for f in fitted),
         layers=fitted,
         notes=notes,
     )

@@ -186,7 +186,7 @@ def test_an_exponential_leak_becomes_constant_with_its_error_stated_or_is_refuse
     program = lower(network)
     assert int(NEURON.unpack(program.neurons[:1].astype(np.uint32))["leak_str"][0]) == 2
     assert any("off by up to 5.00% of the threshold" in note for note in program.notes)
-    assert not lower(network, "none").leaks
+    assert not any(layer.leak.any() for layer in lower(network, "none").layers)
     with pytest.raises(Unsupported, match="decays, and leak=refuse"):
         lower(network, "refuse")
 
