@@ -1,7 +1,7 @@
 """A board on a pseudo-terminal: what pyserial opens as a serial port, in this or any other process.
 
 The server holds the master side only, so that the kernel tells it when a driver has gone (hang-up) and inotify
-when one has come: nothing is polled. The terminal has no speed; `Paced` gives it one.
+when one has come: nothing is polled. The terminal has no speed; the Server gives it one.
 """
 
 from __future__ import annotations
