@@ -84,12 +84,18 @@ async def test_a_run_of_a_batch_that_is_left_early_lets_the_others_go_on() -> No
     async with asyncio.timeout(TIMEOUT_S), nrt.open("torch:cpu") as session:
         await session.deploy(NETWORK)
         first, second = await session.device.side_by_side(2)
-        async with Run(recording(4, 30, 1), second, NETWORK, nullcontext) as staying:
-            async with Run(recording(3, 30, 1), first, NETWORK, nullcontext) as leaving:
-                async for _ in leaving:
-                    break
-            ends = [packet.end async for packet in staying]
-    assert len(ends) == 30
+
+        async def stay() -> list[int]:
+            async with Run(recording(4, 30, 1), second, NETWORK, nullcontext) as run:
+                return [packet.end async for packet in run]
+
+        async with Run(recording(3, 30, 1), first, NETWORK, nullcontext) as leaving:
+            async for _ in leaving:
+                break
+            staying = asyncio.create_task(stay())
+            await asyncio.sleep(0.1)
+            assert not staying.done()  # it waits for the other, whose spikes nobody takes
+        assert len(await staying) == 30
 
 
 async def test_jobs_and_a_batch_exclude_each_other() -> None:
