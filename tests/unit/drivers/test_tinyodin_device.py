@@ -216,6 +216,9 @@ async def test_the_boards_clock_is_followed_and_reported() -> None:
 
 async def test_a_report_tells_offset_and_drift_of_the_boards_clock_within_the_bounds_it_states() -> None:
     async with session("tinyodin+emu:?offset=7000000&skew_ppm=500", small()) as opened:
+        first = (await opened.run(Script(spaced(20)))).clock
+        assert first is not None
+        assert first.bursts == 2  # at deployment, and when the run had ended
         while True:
             report = await opened.run(Script(spaced(20)))
             assert report.clock is not None
