@@ -26,8 +26,9 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.formats.base import TRIGGER, Bytes, Decoder, Encoder
+from nrt.formats.base import Bytes, Decoder, Encoder
 from nrt.formats.bounds import require_addresses, require_order
+from nrt.formats.edges import Edges
 from nrt.formats.words import Events, event_words
 from nrt.jit import jit
 from nrt.packet import Records
@@ -141,8 +142,7 @@ class DavisDecoder(Decoder):
     def __init__(self, columns: int = 1 << 12, rows: int = 1 << 12, *, exchange: bool = False) -> None:
         self._columns, self._rows, self._exchange = columns, rows, 16 * exchange
         self._state = np.zeros(8, np.int64)
-        self._found = np.zeros((256, 2), np.int64)
-        self._triggers: list[NDArray[np.void]] = []
+        self._edges = Edges(self._state, _TRIGGERS, 256)
 
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
         words = raw[: len(raw) & ~1].view("<u2")
@@ -155,27 +155,19 @@ class DavisDecoder(Decoder):
                 words[used:],
                 out[written:],
                 self._state,
-                self._found,
+                self._edges.words,
                 self._columns,
                 self._rows,
                 self._exchange,
             )
             used += took
             written += put
-            if self._state[_TRIGGERS] < len(self._found):
+            if self._edges.free:
                 return 2 * used, written
-            self._keep_triggers()
-
-    def _keep_triggers(self) -> None:
-        count = int(self._state[_TRIGGERS])
-        if count:
-            self._triggers.append(self._found[:count].copy().view(TRIGGER).reshape(count))
-            self._state[_TRIGGERS] = 0
+            self._edges.keep()
 
     def triggers(self) -> NDArray[np.void]:
-        self._keep_triggers()
-        taken, self._triggers = self._triggers, []
-        return np.concatenate(taken) if taken else np.empty(0, TRIGGER)
+        return self._edges.take()
 
     def counters(self) -> Mapping[str, int]:
         names = {

@@ -24,8 +24,9 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from nrt.formats.base import TRIGGER, Bytes, Decoder, Encoder
+from nrt.formats.base import Bytes, Decoder, Encoder
 from nrt.formats.bounds import require_addresses, require_order
+from nrt.formats.edges import Edges
 from nrt.formats.words import Events, event_words
 from nrt.jit import inline, jit
 from nrt.packet import Records
@@ -146,30 +147,21 @@ class Dvs128Decoder(Decoder):
 
     def __init__(self) -> None:
         self._state = np.zeros(6, np.int64)
-        self._found = np.zeros((256, 2), np.int64)
-        self._triggers: list[NDArray[np.void]] = []
+        self._edges = Edges(self._state, _TRIGGERS, 256)
 
     def decode(self, raw: Bytes, events: Records) -> tuple[int, int]:
         out = event_words(events)
         used = written = 0
         while True:
-            took, put = _decode(raw[used:], out[written:], self._state, self._found)
+            took, put = _decode(raw[used:], out[written:], self._state, self._edges.words)
             used += took
             written += put
-            if self._state[_TRIGGERS] < len(self._found):
+            if self._edges.free:
                 return used, written
-            self._keep_triggers()
-
-    def _keep_triggers(self) -> None:
-        count = int(self._state[_TRIGGERS])
-        if count:
-            self._triggers.append(self._found[:count].copy().view(TRIGGER).reshape(count))
-            self._state[_TRIGGERS] = 0
+            self._edges.keep()
 
     def triggers(self) -> NDArray[np.void]:
-        self._keep_triggers()
-        taken, self._triggers = self._triggers, []
-        return np.concatenate(taken) if taken else np.empty(0, TRIGGER)
+        return self._edges.take()
 
     def counters(self) -> Mapping[str, int]:
         counts = {"bytes skipped": int(self._state[_SKIPPED]), "turns missed": int(self._state[_MISSED])}

@@ -93,7 +93,7 @@ class Evt2Decoder(EvtDecoder):
     words: ClassVar[np.dtype[np.uint32]] = np.dtype("<u4")
 
     def _run(self, raw: NDArray[np.uint32], out: Events) -> tuple[int, int]:
-        return _decode(raw, out, self._state, self._trigger_words)
+        return _decode(raw, out, self._state, self._edges.words)
 
 
 class Evt2Recording(EvtRecording):

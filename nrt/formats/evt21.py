@@ -137,7 +137,7 @@ class Evt21Decoder(EvtDecoder):
         self._upper = 1 if endianness == "little" else 0
 
     def _run(self, raw: NDArray[np.uint32], out: Events) -> tuple[int, int]:
-        return _decode(raw, self._upper, out, self._state, self._trigger_words, BITS)
+        return _decode(raw, self._upper, out, self._state, self._edges.words, BITS)
 
 
 class Evt21Recording(EvtRecording):

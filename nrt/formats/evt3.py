@@ -259,7 +259,7 @@ class Evt3Decoder(EvtDecoder):
     words: ClassVar[np.dtype[np.uint16]] = np.dtype("<u2")
 
     def _run(self, raw: NDArray[np.uint16], out: Events) -> tuple[int, int]:
-        return _decode(raw, out, self._state, self._trigger_words, BITS)
+        return _decode(raw, out, self._state, self._edges.words, BITS)
 
 
 class Evt3Recording(EvtRecording):

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import BadRecording, ConfigError
-from nrt.formats.base import TRIGGER, ByteRecording, Bytes, Decoder, Writer
+from nrt.formats.base import ByteRecording, Bytes, Decoder, Writer
+from nrt.formats.edges import Edges
 from nrt.packet import Records, events_from_array
 
 ByteOrder = Literal["little", "legacy"]
@@ -199,23 +200,19 @@ class EvtDecoder(Decoder):
     """The frame of the EVT decoders: words in, the kernel called until they are used up, triggers kept.
 
     A subclass names its word and calls its kernel. `_state` is the kernel's own; places 0 and 1 are common:
-    whether a TIME_HIGH was seen, and how many triggers the kernel left in `_trigger_words`.
+    whether a TIME_HIGH was seen, and how many triggers the kernel left in `_edges`.
     """
 
     reserve: ClassVar[int] = 64
     words: ClassVar[np.dtype[Any]]
     """Type of the array that the kernel takes."""
 
-    TRIGGER_ROOM: ClassVar[int] = 1
-    """Places for triggers below which a kernel may stop."""
-
     UNTIMED: ClassVar[int] = 1 << 16
     """Words without any TIME_HIGH after which a file is given up; cameras send one every 16 or 64 µs."""
 
     def __init__(self) -> None:
         self._state = np.zeros(8, np.int64)
-        self._trigger_words = np.empty((1024, 2), np.int64)
-        self._triggers: list[NDArray[np.void]] = []
+        self._edges = Edges(self._state, 1, 1024)
         self._skipped = 0
 
     @abstractmethod
@@ -232,23 +229,15 @@ class EvtDecoder(Decoder):
             took, put = self._run(whole[used:], out[written:])
             used += took
             written += put
-            if self._state[1] <= len(self._trigger_words) - self.TRIGGER_ROOM:
+            if self._edges.free:
                 break
-            self._keep_triggers()
+            self._edges.keep()
         if not self._state[0]:
             self._skipped += used * self.words.itemsize
         return used * self.words.itemsize, written
 
-    def _keep_triggers(self) -> None:
-        count = int(self._state[1])
-        if count:
-            self._triggers.append(self._trigger_words[:count].copy().view(TRIGGER).reshape(count))
-            self._state[1] = 0
-
     def triggers(self) -> NDArray[np.void]:
-        self._keep_triggers()
-        taken, self._triggers = self._triggers, []
-        return np.concatenate(taken) if taken else np.empty(0, TRIGGER)
+        return self._edges.take()
 
     @property
     def skipped(self) -> int:
