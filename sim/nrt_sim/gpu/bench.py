@@ -28,7 +28,7 @@ from nrt.network.operators import Conv, Dense
 from nrt.packet import SPIKE
 from nrt_sim.bench import DT, Case, cases, one_core
 from nrt_sim.cpu.engine import CpuEngine
-from nrt_sim.gpu.bench_peers import PACKAGES
+from nrt_sim.gpu.bench_peers import LIBRARIES
 from nrt_sim.gpu.device import GpuDevice
 from nrt_sim.gpu.energy import per_work
 from nrt_sim.gpu.memory import least_bytes
@@ -162,7 +162,7 @@ async def _measure(
             raise ConfigError(f"{uri} is no GPU simulator; this bench takes torch:cpu or cuda:0")
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nrt-bench-")))
-            names = PACKAGES if python else ()
+            names = LIBRARIES if python else ()
             asked = [stack.enter_context(_Peer(python or "", name, device.threads)) for name in names]
             notes = [f"{peer.library} did not run: {peer.reason}" for peer in asked if peer.reason]
             running = [peer for peer in asked if not peer.reason]

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PACKAGES = {"spikingjelly": "spikingjelly", "snntorch": "snntorch"}
+LIBRARIES = ("spikingjelly", "snntorch")
 Step = Callable[[Any], Any]
 """One step of a net: from its input to what its output fired."""
 
@@ -129,7 +129,7 @@ def _run(library: str, net: str, path: str, batch: int) -> dict[str, Any]:
 def main(library: str, threads: int) -> None:
     """Serves runs until standard input ends."""
     try:
-        version = importlib.metadata.version(PACKAGES[library])
+        version = importlib.metadata.version(library)
         import torch
 
         torch.set_num_threads(threads)

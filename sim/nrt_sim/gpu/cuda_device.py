@@ -24,8 +24,6 @@ from nrt_sim.gpu.survey import cupy_cuda, obstacle, survey, torch_cuda
 
 PLAYS: Final = 6
 """Chunks after which both slabs have launched a pass kernel by kernel, captured it, and replayed it."""
-TOGETHER: Final = 8
-"""Steps of the longer graph, as in `nrt_sim.gpu.cuda_ops`, which imports torch."""
 
 if TYPE_CHECKING:
     import torch
@@ -122,6 +120,8 @@ class CudaDevice(GpuDevice):
 
     def _ready(self, network: Network, watched: tuple[str, ...]) -> Engine:
         """With the passes of both slabs, for one step and for several, captured before the first packet."""
+        from nrt_sim.gpu.cuda_ops import TOGETHER
+
         engine = super()._ready(network, watched)
         for steps in (1, TOGETHER):
             for _ in range(PLAYS):

@@ -8,7 +8,6 @@ the `depth` steps before the pass, then those of the pass; after a pass the last
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any, Final, get_args
 
 import numpy as np
@@ -218,8 +217,3 @@ def _tiles(elements: int, name: str, share: int) -> int:
 def touched_tiles(elements: int) -> int:
     """Blocks of `compact` where a thread takes a word of bits."""
     return _tiles(elements, "compact", 32)
-
-
-def room_of(shape: Sequence[int]) -> int:
-    """Elements of an array of that shape."""
-    return prod(shape)

@@ -78,7 +78,6 @@ class Layer:
 
     neuron_at: int32[size], the n of every place · volume: how its places are seen; size: neurons
     bias: [size] or [] (one number for all): the sum of the biases of the routes that end here
-    lists: whether a route that may be sparse, or somebody who watches, needs the list of what it put out
     planes: whether a route that may be dense needs the plane of what it put out
     depth: longest delay of a route that starts here, in steps; outputs of that many steps are kept
     unit: every output that is not zero is one, so lists carry no values
@@ -91,7 +90,6 @@ class Layer:
     neuron_at: Ints
     bias: Floats
     depth: int
-    lists: bool
     planes: bool
     unit: bool
 
@@ -104,9 +102,8 @@ class Layer:
 class Route:
     """A projection: what layer `source` put out `delay` steps ago, through `operators`, into layer `target`.
 
-    inputs: shape of the source as the operators see it · table: None where only the dense way exists
+    table: None where only the dense way exists
     fan: int64[source], synapses of each place, or int64[] where all have the same number
-    macs: multiply-adds of the dense way, per step
     """
 
     index: int
@@ -115,10 +112,8 @@ class Route:
     target: int
     delay: int
     operators: tuple[Operator, ...]
-    inputs: tuple[int, ...]
     table: Table | None
     fan: Longs
-    macs: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.errors import ConfigError, Unsupported
-from nrt.network import Conv, Dense, Network, Population, Projection
+from nrt.network import Network, Population, Projection
 from nrt.network.encoding import volume
 from nrt.network.operators import Operator, fan
 from nrt_sim.cpu.stage import Pairs, Patch, Rows, Stage, cut
@@ -45,10 +45,7 @@ def lay_out(network: Network, watched: Sequence[str], dtype: np.dtype[np.floatin
     watches = tuple(_watch(network, index, name) for name in watched)
     seen = [_seen(network, p) for p in network.populations]
     routes = tuple(_route(network, k, p, index, seen, dtype) for k, p in enumerate(network.projections))
-    layers = tuple(
-        _layer(network, k, seen[k], routes, any(w.layer == k and not w.membrane for w in watches), dtype)
-        for k in range(len(seen))
-    )
+    layers = tuple(_layer(network, k, seen[k], routes, dtype) for k in range(len(seen)))
     loops = any(route.source >= route.target for route in routes)
     return Layout(
         network, layers, routes, watches, index[network.inputs[0]], network.encoding, loops, np.dtype(dtype)
@@ -95,7 +92,6 @@ def _layer(
     k: int,
     seen: Volume,
     routes: Sequence[Route],
-    watched: bool,
     dtype: np.dtype[np.floating[Any]],
 ) -> Layer:
     population = network.populations[k]
@@ -114,7 +110,6 @@ def _layer(
         neuron_at,
         (in_places(bias.reshape(-1), seen) if bias.ndim else bias).astype(dtype),
         max((route.delay for route in leaving), default=0),
-        watched or any(route.table is not None for route in leaving),
         bool(leaving),
         neuron is not None and neuron.spikes == "binary",
     )
@@ -138,26 +133,9 @@ def _route(
         target,
         projection.delay,
         projection.operators,
-        shape,
         _table(projection.operators, seen[source], seen[target], dtype),
         np.asarray(ways[0]) if bool(np.all(ways == ways[0])) else ways,
-        _macs(projection.operators, shape),
     )
-
-
-def _macs(operators: Sequence[Operator], shape: tuple[int, ...]) -> int:
-    """Multiply-adds of the operators on a whole plane."""
-    total = 0
-    for operator in operators:
-        arriving = operator.shape(shape)
-        if isinstance(operator, Dense):
-            total += operator.weight.size
-        elif isinstance(operator, Conv):
-            total += prod(arriving) * prod(operator.weight.shape[1:])
-        else:
-            total += prod(shape)
-        shape = arriving
-    return total
 
 
 def _table(

@@ -21,7 +21,6 @@ from nrt.errors import MissingDependency, NrtError
 from nrt_sim.gpu.kernels import FOLDER, KERNELS, Kernel, structures
 
 FORWARD: Final = 0
-BACKWARD: Final = 1
 _FLAGS: Final = ("-std=c++17", "-O1", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-fPIC", "-shared", "-w")
 
 
