@@ -47,8 +47,21 @@ def test_the_page_shows_the_net_of_ten_million_neurons_as_it_is_counted() -> Non
         assert row in page
 
 
-def test_the_command_prints_every_net(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["--help"])
-    assert end.value.code == 0
-    assert "launches" in capsys.readouterr().out
+def test_the_command_prints_every_net_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which kernels each takes; how many bytes depends on the spikes of a run, which processors round otherwise."""
+
+    def columns(text: str) -> list[list[str]]:
+        lines = text.splitlines()
+        return [
+            [line] if line.startswith("net ") else line[:42].split()
+            for line in lines
+            if line.startswith(("net ", "encode", "compact", "patch", "rows", "advance", "collect", "tick"))
+            or line[:2].strip().isdigit()
+        ]
+
+    main([])
+    printed = columns(capsys.readouterr().out)
+    assert sum(line[0].startswith("net ") for line in printed) == 5
+    shown = columns("\n".join(PAGE.read_text(encoding="utf-8").split("```")[1::2]))
+    assert len(shown) > 40
+    assert all(line in printed for line in shown)
