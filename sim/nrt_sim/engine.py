@@ -9,7 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nrt.device import Counters
+from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.packet import Records
 
@@ -46,3 +50,11 @@ class Engine(ABC):
     @abstractmethod
     def fork(self) -> Self:
         """An engine of the same network in its reset state; shares what does not change."""
+
+
+def edges(records: Records, start: int, steps: int, dt: int) -> NDArray[np.int64]:
+    """Where each step's records begin, and the end. Raises ConfigError for records outside of the steps."""
+    found = np.searchsorted(np.ascontiguousarray(records["t"]), start + dt * np.arange(steps + 1))
+    if len(records) and (found[0] != 0 or found[-1] != len(records)):
+        raise ConfigError(f"events lie outside of the {steps} steps from {start} µs on")
+    return found.astype(np.int64)

@@ -25,7 +25,7 @@ from nrt.errors import ConfigError, Unsupported
 from nrt.network import Network, Neuron, Population, Projection
 from nrt.network.operators import fan
 from nrt.packet import MEMBRANE, SPIKE, Records
-from nrt_sim.engine import Engine
+from nrt_sim.engine import Engine, edges
 
 Array = NDArray[np.float64]
 _PAYLOAD: Final = np.iinfo(np.int32)
@@ -188,9 +188,7 @@ class ReferenceEngine(Engine):
 
     def run(self, inputs: Records, start: int, steps: int) -> Mapping[str, Records]:
         dt = self.network.semantics.dt
-        bounds = np.searchsorted(inputs["t"], start + dt * np.arange(steps + 1))
-        if len(inputs) and (bounds[0] != 0 or bounds[-1] != len(inputs)):
-            raise ConfigError(f"events lie outside of the {steps} steps from {start} µs on")
+        bounds = edges(inputs, start, steps, dt)
         seen: dict[str, list[Records]] = {name: [] for name in self.watched}
         for k in range(steps):
             x = self._encoded(inputs[bounds[k] : bounds[k + 1]])

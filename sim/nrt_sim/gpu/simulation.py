@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nrt.device import Counters
 from nrt.errors import ConfigError
 from nrt.packet import EVENT, MEMBRANE, SPIKE, Records, join, words
+from nrt_sim import engine
 from nrt_sim.gpu.layout import Layout, Watch
 from nrt_sim.gpu.memory import room
 from nrt_sim.gpu.ops import Advance, Chunk, Collect, Encode, Fetched, MakeOps, Program, Project, Tally, Way
@@ -221,13 +222,10 @@ def program(layout: Layout, ways: Mapping[int, Way]) -> Program:
 
 
 def _edges(records: Records, start: int, steps: int, dt: int) -> NDArray[np.int64]:
-    """Where each step's records begin, and the end. Raises ConfigError for records outside of the steps."""
+    """`engine.edges` of records of a kind that the kernels read. Raises ConfigError."""
     if records.dtype not in (EVENT, SPIKE):
         raise ConfigError("inputs are EVENT or SPIKE records")
-    edges = np.searchsorted(np.ascontiguousarray(records["t"]), start + dt * np.arange(steps + 1))
-    if len(records) and (edges[0] != 0 or edges[-1] != len(records)):
-        raise ConfigError(f"events lie outside of the {steps} steps from {start} µs on")
-    return edges.astype(np.int64)
+    return engine.edges(records, start, steps, dt)
 
 
 def _chunk(inputs: Sequence[Records], edges: Sequence[NDArray[np.int64]], done: int, now: int) -> Chunk:

@@ -16,7 +16,7 @@ from nrt.packet import MEMBRANE, SPIKE, Records, join
 from nrt_sim.chips.loihi2 import kernels
 from nrt_sim.chips.loihi2.kernels import Ints
 from nrt_sim.chips.loihi2.program import SPEC, WIDTH, Cells, Program
-from nrt_sim.engine import Engine
+from nrt_sim.engine import Engine, edges
 
 _UNITY: Final = SPEC.limit("decay_unity")
 _POINT: Final = 1 << WIDTH.activation_shift
@@ -85,9 +85,7 @@ class LoihiEngine(Engine):
 
     def run(self, inputs: Records, start: int, steps: int) -> Mapping[str, Records]:
         dt = self.network.semantics.dt
-        bounds = np.searchsorted(inputs["t"], start + dt * np.arange(steps + 1))
-        if len(inputs) and (bounds[0] != 0 or bounds[-1] != len(inputs)):
-            raise ConfigError(f"events lie outside of the {steps} steps from {start} µs on")
+        bounds = edges(inputs, start, steps, dt)
         seen: dict[str, list[Records]] = {name: [] for name in self.watched}
         for k in range(steps):
             spikes = self._step(self._encoded(inputs[bounds[k] : bounds[k + 1]]))
