@@ -38,7 +38,8 @@ from nrt.packet import Records
 
 Form = Literal[0, 1, 2, 3, 4]
 """Which of E0 to E4."""
-
+FORMS: Final[Mapping[str, Form]] = {"none": 0, "delta": 1, "bits16": 2, "bits24": 3, "bits32": 4}
+"""By the names in the camera's definition."""
 VERIFY: Final = 8
 """Events that must make sense in a row before a position is believed to be the start of one."""
 SIDE: Final = 128

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from nrt.errors import DeviceLost
+
+VENDOR_OUT: Final = 0x40
+VENDOR_IN: Final = 0xC0
+"""bmRequestType of a vendor's control request to a USB device, and of one that it answers (USB 2.0, 9.3.1)."""
 
 
 class HungUp(DeviceLost):

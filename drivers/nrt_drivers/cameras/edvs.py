@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, Unpack
 
 from nrt.errors import ConfigError, DeviceTimeout, ProtocolError
-from nrt.formats.edvs import EdvsDecoder, Form
+from nrt.formats.edvs import FORMS, EdvsDecoder, Form
 from nrt.live import Camera, LiveOptions
 from nrt.registry import Uri
 from nrt.spec import Step, load
@@ -23,8 +23,6 @@ from nrt.wire import wire
 from nrt_drivers.cameras.biases import chosen
 
 Format = Literal["auto", "E0", "E1", "E2", "E3", "E4"]
-_FORMS: Final[Mapping[str, Form]] = {"none": 0, "delta": 1, "bits16": 2, "bits24": 3, "bits32": 4}
-"""By the names in the spec, as `nrt.formats.edvs` numbers them."""
 _GREETING: Final = 1.0
 """Seconds in which a camera has greeted, in all likelihood, once it should have."""
 _MOST: Final = 1 << 16
@@ -152,11 +150,11 @@ class EdvsCamera(Camera):
         known = self._spec.enum("format_lpc2106" if older else "format").values
         wanted = {"auto": "bits16" if older else "bits24"}.get(self._format) or _named(self._format)
         if wanted not in known:
-            there = ", ".join(f"E{_FORMS[name]}" for name in known)
+            there = ", ".join(f"E{FORMS[name]}" for name in known)
             raise ConfigError(
                 f"{self.uri}: this camera's firmware has no format {self._format}; it has {there}"
             )
-        self._form = _FORMS[wanted]
+        self._form = FORMS[wanted]
         return known[wanted]
 
     def _decoder(self) -> EdvsDecoder:
@@ -176,4 +174,4 @@ class EdvsCamera(Camera):
 
 def _named(format: str) -> str:
     """The spec's name of a form."""
-    return next(name for name, form in _FORMS.items() if f"E{form}" == format)
+    return next(name for name, form in FORMS.items() if f"E{form}" == format)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from nrt.errors import Unsupported
 from nrt.live import Camera
 from nrt.spec import Spec
 from nrt.wire import Requests
-
-_OUT: Final = 0x40
-_IN: Final = 0xC0
-"""bmRequestType of a vendor's request to the device, and of one that it answers (USB 2.0, 9.3.1)."""
+from nrt.wire.base import VENDOR_IN, VENDOR_OUT
 
 
 class UsbCamera(Camera):
@@ -22,11 +17,11 @@ class UsbCamera(Camera):
 
     async def _tell(self, request: int, value: int = 0, index: int = 0, data: bytes = b"") -> None:
         """A vendor request to the device."""
-        await self._requests().control(_OUT, request, value, index, data)
+        await self._requests().control(VENDOR_OUT, request, value, index, data)
 
     async def _ask(self, request: int, value: int, index: int, size: int) -> bytes:
         """A vendor request that the device answers with `size` bytes."""
-        return await self._requests().control(_IN, request, value, index, size)
+        return await self._requests().control(VENDOR_IN, request, value, index, size)
 
     def _requests(self) -> Requests:
         if not isinstance(self._wire, Requests):

@@ -6,11 +6,10 @@ from typing import Final
 
 from nrt import spec
 from nrt.formats.davis import DavisEncoder
+from nrt.wire.base import VENDOR_IN, VENDOR_OUT
 from nrt_sim.cameras.player import Player
 from nrt_sim.cameras.stream import Clock, PlayingBoard, Stream
 
-_VENDOR_OUT: Final = 0x40
-_VENDOR_IN: Final = 0xC0
 _RESET: Final = b"\x01\x00"
 _BUFFER: Final = 1 << 16
 """Bytes that wait for the host; assumed."""
@@ -66,10 +65,10 @@ class Davis240Board(PlayingBoard):
         address = value << 8 | index
         if request != self._spec.enum("request")["config"] or address not in self._registers:
             return None
-        if kind == _VENDOR_IN and isinstance(data, int):
+        if kind == VENDOR_IN and isinstance(data, int):
             self._count_dropped()
             return self._registers[address].to_bytes(4, "big")[:data]
-        if kind != _VENDOR_OUT or isinstance(data, int) or len(data) != 4:
+        if kind != VENDOR_OUT or isinstance(data, int) or len(data) != 4:
             return None
         self._registers[address] = int.from_bytes(data, "big")
         self._act(address, now)

@@ -6,10 +6,10 @@ from typing import Final
 
 from nrt import spec
 from nrt.formats.dvs128 import Dvs128Encoder
+from nrt.wire.base import VENDOR_OUT
 from nrt_sim.cameras.player import Player
 from nrt_sim.cameras.stream import Clock, PlayingBoard, Stream
 
-_VENDOR_OUT: Final = 0x40
 _RESET: Final = b"\x00\x00\x00\x40"
 _BUFFER: Final = 1 << 16
 """Bytes that wait for the host; assumed."""
@@ -35,7 +35,7 @@ class Dvs128Board(PlayingBoard):
     def control(
         self, kind: int, request: int, value: int, index: int, data: bytes | int, now: int
     ) -> bytes | None:
-        if kind != _VENDOR_OUT or isinstance(data, int):
+        if kind != VENDOR_OUT or isinstance(data, int):
             return None
         name = self._requests.label(request)
         if name == "start" and not self._stream.running:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from nrt import spec
-from nrt.formats.edvs import EdvsEncoder, Form
+from nrt.formats.edvs import FORMS, EdvsEncoder, Form
 from nrt_sim.cameras.player import Player
 from nrt_sim.cameras.stream import Clock, PlayingBoard, Stream
 
@@ -20,7 +20,6 @@ _BANNERS: Final[Mapping[str, str]] = {
     "stm32": "\nmeDVS, RELEASE V1.0 emulated\n",
     "lpc2106": "\nDVS128 - LPC2106/01 Interface Board, 1.1: emulated\nSystem Clock: 64MHz / 64 -> 1000ns event time\n",
 }
-_FORMS: Final[Mapping[str, Form]] = {"none": 0, "delta": 1, "bits16": 2, "bits24": 3, "bits32": 4}
 _BUFFER: Final = 8192 * 6
 """Bytes of events that the microcontroller keeps; assumed."""
 _PARSE: Final = "Set: parsing error\n"
@@ -155,7 +154,7 @@ class EdvsBoard(PlayingBoard):
         name = next((name for name, value in self._formats.items() if value == number), None)
         if name is None:
             return _PARSE
-        self._form = _FORMS[name]
+        self._form = FORMS[name]
         return f"-E{number}\n" if self._verbose else ""
 
     def _bias(self, rest: str) -> str:
