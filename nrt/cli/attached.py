@@ -44,7 +44,7 @@ class Attached:
         """URIs that may open it."""
         schemes = [name for name in self.names if _known(name)]
         if self.line:
-            return tuple(f"{name}+serial://{self.line}" for name in schemes)
+            return tuple(f"{name}+serial://{self.line}" for name in schemes if "serial" in _wires(name))
         own = [(name, "usb" in _wires(name)) for name in schemes]
         return tuple(f"{name}{'+usb' if usb else ''}:{self.serial}" for name, usb in own)
 
