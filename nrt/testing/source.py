@@ -154,7 +154,6 @@ class SourceConformance:
             back = [await anext(packets) for _ in range(5)]
             await packets.aclose()  # type: ignore[attr-defined]
             assert back[0].lost > 0
-            assert sum(p.lost for p in [*taken, *back]) >= back[0].lost
             away = back[0].end - taken[-1].end
             assert away > QUEUE_US
             _require_sound([*taken, *back], source)
