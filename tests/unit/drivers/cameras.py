@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from nrt import formats, registry
 from nrt.live import Camera
-from nrt.packet import EVENT, Records, join
+from nrt.packet import EVENT, Packet, Records, join
 from nrt.registry import Uri
+from nrt.source import Source
 from nrt.wire import Board, MemoryWire, board
 from nrt_sim.serve.usb import UsbBoard
 from nrt_sim.wires.backend import Backend
@@ -60,21 +62,25 @@ def before(far: Board, uri: str) -> Camera:
     return made
 
 
+async def received(source: Source, count: int) -> list[Packet]:
+    """Packets until `count` events have come."""
+    taken: list[Packet] = []
+    async with contextlib.aclosing(source.packets()) as packets:  # type: ignore[type-var]
+        async for packet in packets:
+            taken.append(packet)
+            if sum(map(len, taken)) >= count:
+                break
+    return taken
+
+
 async def seen(source: Camera, count: int, seconds: float = 40) -> Records:
     """The first `count` events of a camera that is not open yet."""
-    parts: list[Records] = []
     try:
         async with asyncio.timeout(seconds):
             await source.open()
-            packets = source.packets()
-            async for packet in packets:
-                parts.append(packet.data.copy())
-                if sum(map(len, parts)) >= count:
-                    break
-            await packets.aclose()  # type: ignore[attr-defined]
+            return join([packet.data for packet in await received(source, count)])
     finally:
         await source.close()
-    return join(parts)
 
 
 def from_zero(events: Records) -> Rows:

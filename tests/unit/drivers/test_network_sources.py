@@ -25,6 +25,7 @@ from nrt.record.raw_sink import RawSink
 from nrt.source import Source
 from nrt.testing import Script, events
 from nrt_drivers.cameras.spif import Gaps, Rates
+from tests.unit.drivers.cameras import received
 
 PATIENCE = 30
 
@@ -45,17 +46,6 @@ async def opened(uri: str) -> AsyncGenerator[Source]:
             yield source
         finally:
             await source.close()
-
-
-async def received(source: Source, count: int) -> list[Packet]:
-    """Packets until `count` events have come."""
-    taken: list[Packet] = []
-    async with contextlib.aclosing(source.packets()) as packets:  # type: ignore[type-var]
-        async for packet in packets:
-            taken.append(packet)
-            if sum(map(len, taken)) >= count:
-                break
-    return taken
 
 
 def send(port: int, *datagrams: bytes) -> None:
