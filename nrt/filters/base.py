@@ -53,6 +53,16 @@ class Filter(ABC):
     name: ClassVar[str]
     origin: ClassVar[str]
 
+    @classmethod
+    def options(cls) -> tuple[dataclasses.Field[Any], ...]:
+        """What a URI can set, in the order in which it does."""
+        return dataclasses.fields(cls)  # type: ignore[arg-type]  # every filter is a dataclass
+
+    @classmethod
+    def usage(cls) -> str:
+        """How a URI names it, with the names of its options: `crop:x:y:width:height`."""
+        return ":".join([cls.name, *(field.name for field in cls.options())])
+
     def shape(self, shape: Shape | None) -> Shape | None:
         """The sensor as it looks behind the filter. Raises ConfigError for one that the filter cannot be put on."""
         return shape
@@ -63,8 +73,7 @@ class Filter(ABC):
 
     def __str__(self) -> str:
         """As a URI names it, with every option."""
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # every filter is a dataclass
-        return ":".join([self.name, *(option.write(f, getattr(self, f.name)) for f in fields)])
+        return ":".join([self.name, *(option.write(f, getattr(self, f.name)) for f in self.options())])
 
     def _check(self, holds: bool, demand: str) -> None:
         if not holds:

@@ -53,16 +53,16 @@ def _filter(text: str) -> Filter:
             name, f"no filter '{name}'; there is {known} (filter=name:option,name:option)", list(FILTERS)
         )
     made = FILTERS[name]
-    fields = {field.name: field for field in dataclasses.fields(made)}  # type: ignore[arg-type]  # all are dataclasses
+    fields = {field.name: field for field in made.options()}
     values: dict[str, Any] = {}
     for place, value in enumerate(given):
         key, equals, rest = value.partition("=")
         if not equals:
             if place >= len(fields):
-                raise ConfigError(f"filter {text}: too many options; there is {_usage(made)}")
+                raise ConfigError(f"filter {text}: too many options; there is {made.usage()}")
             key, rest = list(fields)[place], value
         if key not in fields:
-            raise ConfigError(f"filter {name} has no option '{key}'; there is {_usage(made)}")
+            raise ConfigError(f"filter {name} has no option '{key}'; there is {made.usage()}")
         if key in values:
             raise ConfigError(f"filter {text}: {key} is given twice")
         values[key] = option.read(name, fields[key], rest)
@@ -70,12 +70,8 @@ def _filter(text: str) -> Filter:
         key for key, field in fields.items() if field.default is dataclasses.MISSING and key not in values
     ]
     if missing:
-        raise ConfigError(f"filter {text}: {' and '.join(missing)} must be given, as in {_usage(made)}")
+        raise ConfigError(f"filter {text}: {' and '.join(missing)} must be given, as in {made.usage()}")
     return made(**values)
-
-
-def _usage(made: type[Filter]) -> str:
-    return ":".join([made.name, *(field.name for field in dataclasses.fields(made))])  # type: ignore[arg-type]
 
 
 class Chain:

@@ -13,16 +13,8 @@ from nrt.filters.chain import FILTERS
 def page() -> str:
     """A table of all filters, and a section each with its definition and options, in Markdown."""
     rows = ["| filter | what it does |", "|---|---|"]
-    rows += [f"| [`{_form(made)}`](#{name}) | {_summary(made)} |" for name, made in FILTERS.items()]
+    rows += [f"| [`{made.usage()}`](#{name}) | {_summary(made)} |" for name, made in FILTERS.items()]
     return "\n\n".join(["\n".join(rows), *("\n\n".join(_section(made)) for made in FILTERS.values())])
-
-
-def _form(made: type[Filter]) -> str:
-    return ":".join([made.name, *(field.name for field in _fields(made))])
-
-
-def _fields(made: type[Filter]) -> tuple[dataclasses.Field[object], ...]:
-    return dataclasses.fields(made)  # type: ignore[arg-type]  # every filter is a dataclass
 
 
 def _text(made: type[Filter]) -> str:
@@ -37,7 +29,7 @@ def _section(made: type[Filter]) -> Iterator[str]:
     yield f"### {made.name}"
     yield _text(made)
     yield f"Source: {made.origin}."
-    fields = _fields(made)
+    fields = made.options()
     if fields:
         yield "\n".join(["| option | | default |", "|---|---|---|", *map(_row, fields)])
 
