@@ -299,6 +299,10 @@ def options_for(made: Callable[..., Any], uri: Uri) -> dict[str, Any]:
     }
 
 
+TRUTH: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+"""How yes and no may be written."""
+
+
 def convert(what: str, value: str, hint: Any) -> Any:
     """`value` as the type `hint` asks for. Raises ConfigError naming `what`."""
     if get_origin(hint) in (Union, types.UnionType):
@@ -309,9 +313,7 @@ def convert(what: str, value: str, hint: Any) -> Any:
         raise ConfigError(f"{what}: '{value}' is none of {', '.join(map(str, get_args(hint)))}")
     try:
         if hint is bool:
-            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[
-                value.lower()
-            ]
+            return TRUTH[value.lower()]
         if hint is Duration:
             return microseconds(value)
         return hint(value)

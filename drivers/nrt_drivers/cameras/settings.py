@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from nrt.errors import ConfigError
+from nrt.registry import TRUTH
 
 Tree = dict[str, Any]
 """Texts by name, and Trees of them for settings of settings."""
@@ -82,9 +83,8 @@ def _scalar(uri: str, hint: Any, text: str, where: str) -> Any:
             return hint[text.upper()]
         raise ConfigError(f"{uri}: {where} is '{text}'; it is one of {', '.join(hint.__members__)}")
     if hint is bool:
-        words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-        if text.lower() in words:
-            return words[text.lower()]
+        if text.lower() in TRUTH:
+            return TRUTH[text.lower()]
         raise ConfigError(f"{uri}: {where} is '{text}'; write yes or no")
     if hint is int:
         try:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nrt import spec
 from nrt.cli.app import app
-from nrt.cli.attached import attached, changes, watch
+from nrt.cli.attached import Attached, attached, changes, watch
 from nrt.cli.udev import install, rules
 from nrt.errors import ConfigError
 
@@ -55,6 +55,11 @@ def test_numbers_that_two_cameras_share_name_both(tmp_path: Path) -> None:
     plug(tmp_path, "1-1", "04b4", "00f5")
     (found,) = attached(tmp_path)
     assert found.names == ("evk3", "evk4")
+
+
+def test_a_serial_line_is_offered_only_to_drivers_that_speak_over_one() -> None:
+    device = Attached("1-1", "0403", "6010", "", "", ("dvs128", "edvs"), "/dev/ttyUSB0")
+    assert device.uris == ("edvs+serial:///dev/ttyUSB0",)
 
 
 def test_serial_lines_of_unknown_devices_are_listed_too(tmp_path: Path) -> None:
