@@ -124,7 +124,7 @@ def deploy(
     from nrt.cli.choices import Choices
     from nrt.cli.deploy import deploy_network
 
-    choices = Choices(network, on, dt, like, tuple(choose or ()), tuple(encode or ()), tuple(tap or ()))
+    choices = Choices.of(network, on, dt, like, choose, encode, tap)
     deploy_network(choices, dry_run=dry_run, json=json)
 
 
@@ -153,7 +153,7 @@ def run(
     from nrt.cli.choices import Choices
     from nrt.cli.run import expand, run_many, run_one
 
-    choices = Choices(network, on, dt, like, tuple(choose or ()), tuple(encode or ()), tuple(tap or ()))
+    choices = Choices.of(network, on, dt, like, choose, encode, tap)
     found = expand(sources)
     if len(found) == 1:
         run_one(choices, found[0], spikes=spikes, report=report, json=json)
