@@ -5,28 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from nrt.errors import ConfigError, Unsupported
 from nrt.network import Network
 from nrt.packet import Packet
 from nrt.profile import ClockMap
-
-
-@dataclass(frozen=True, slots=True)
-class Energy:
-    """Energy of a run. `kind` says how it was had and is never left out.
-
-    measured: by the meter that `source` names · modelled: counters times the table that `source` names ·
-    published: a figure of somebody else's, cited in `source`
-    """
-
-    joules: float
-    kind: Literal["measured", "modelled", "published"]
-    source: str
-
-    def __str__(self) -> str:
-        return f"{self.joules:.3g} J {self.kind} ({self.source})"
+from nrt.profile import Energy as Energy
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +58,26 @@ class Placement:
         lines = [f"{self.network} on {self.device}"]
         lines += ["  " + "  ".join(c[k].ljust(widths[k]) for k in range(4)).rstrip() for c in cells]
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rung:
+    """One step of the way from a network in float to a device (`Device.rungs`): what runs there, and on what.
+
+    name:    float, folding, leak, weights, state, delays, order, link or device: what is new against the rung before
+    network: what is deployed
+    on:      the URI of what runs it; `cpu:` for a step that is a Network → Network function
+    what:    the same as `name`, in a sentence
+    bounds:  least and greatest membrane that the device holds, in units of this rung's network; None: unknown
+    hints:   what to try if this rung costs much, by layer; "" for the whole network
+    """
+
+    name: str
+    network: Network
+    on: str
+    what: str
+    bounds: tuple[float, float] | None = None
+    hints: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def watched(network: Network, taps: Sequence[str], membranes: Sequence[str]) -> tuple[str, ...]:
@@ -124,6 +129,17 @@ class Device(ABC):
         """What `deploy` would say, without the hardware: it need not be open. Raises DeployError."""
         raise Unsupported(self.uri, "where a network goes is known only once it is deployed")
 
+    def rungs(self, network: Network) -> Sequence[Rung]:
+        """The way from `network` in float to this device, in the order in which its lowering takes it.
+
+        The first rung is the network itself, the last this device. Networks of `cpu:` rungs from the second on have
+        the same populations and projections, in the same units. It need not be open. Raises DeployError.
+        """
+        return (
+            Rung("float", network, "cpu:", "the network as it is, in float"),
+            Rung("device", network, self.uri, "the device itself; it names no steps between"),
+        )
+
     @abstractmethod
     async def deploy(
         self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
@@ -165,9 +181,9 @@ class Device(ABC):
         """
         raise Unsupported(self.uri, "this device does not compute recordings together; run them as jobs")
 
-    async def energy(self) -> Energy | None:
-        """Energy since the last reset, or None where nothing is known of it."""
-        return None
+    async def energy(self) -> tuple[Energy, ...]:
+        """Energy since the last reset, as the device itself knows it: a figure per meter or table, or none at all."""
+        return ()
 
     @property
     def clock(self) -> ClockMap | None:

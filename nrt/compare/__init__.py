@@ -1,0 +1,40 @@
+"""Compare devices: the same packets, from the same reset state, on two or more of them."""
+
+from __future__ import annotations
+
+from nrt.compare.figures import (
+    Accuracy,
+    Activity,
+    Agreement,
+    Concern,
+    Delay,
+    Divergence,
+    InputSpike,
+    Membrane,
+    Paired,
+    Participant,
+    Readout,
+    Workload,
+)
+from nrt.compare.result import Comparison, Options, Pair, Raster, Recording, Train
+
+__all__ = [
+    "Accuracy",
+    "Activity",
+    "Agreement",
+    "Comparison",
+    "Concern",
+    "Delay",
+    "Divergence",
+    "InputSpike",
+    "Membrane",
+    "Options",
+    "Pair",
+    "Paired",
+    "Participant",
+    "Raster",
+    "Readout",
+    "Recording",
+    "Train",
+    "Workload",
+]

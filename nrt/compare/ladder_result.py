@@ -1,0 +1,196 @@
+"""What the ladder found: by how much each rung between a float network and a device changes the answer, and why.
+
+Every figure here is a loss: 0 is as good as the network in float, more is worse. With labels a recording's loss is 1
+where the answer is wrong, so a mean of 0.06 is an accuracy of 94 %. Without, it is the distance of the outputs from
+those of the float network, from 0 (equal) to 1 (nothing in common).
+
+A step's `change` is the loss at its rung minus that at the rung before, so that the steps add up to the whole exactly.
+It depends on the order of the rungs, since rungs act on each other; by how much is measured: `alone` is what a rung
+changes by itself in the float network, and `interaction` what the sum of those is off.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Measure = Literal["accuracy", "rates"]
+"""accuracy: share of right answers · rates: how far the spike counts of the outputs are from the float network's"""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A difference of mean losses over paired recordings.
+
+    low, high: 95 % interval, bootstrapped over recordings
+    p:    of the paired test (random changes of sign): how often chance alone does as much
+    sure: whether it can be told from zero at 5 %, with p corrected for the rows that stand beside it (Holm)
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    sure: bool
+
+    def __str__(self) -> str:
+        return f"{self.value:+.1%} ({self.low:+.1%} to {self.high:+.1%})"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a rung changes if only this layer takes it, on top of all rungs before."""
+
+    layer: str
+    change: Change
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rung, and what it adds to the loss.
+
+    loss:   mean at this rung, nan where it could not be run (`error` says why)
+    change: against the last rung before that ran; None for the first and where it did not run
+    share:  of the whole loss; None where the whole cannot be told from zero
+    alone:  what this rung changes in the float network by itself; None for rungs that are no Network → Network function
+    layers: layer by layer, costliest first; empty where the rung cannot be taken apart
+    parts_interaction: sum of the layers' changes minus the rung's
+    """
+
+    name: str
+    what: str
+    on: str
+    loss: float
+    change: Change | None = None
+    share: float | None = None
+    alone: Change | None = None
+    layers: tuple[Part, ...] = ()
+    parts_interaction: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with one layer on one rung: what, and the figure that shows it, in a sentence."""
+
+    kind: Literal["silent", "saturating", "overloaded"]
+    layer: str
+    rung: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to try against a cause, costliest cause first. cause: rung, and the layer that costs most of it."""
+
+    cause: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The way from a float network to `device`, walked over `recordings` recordings.
+
+    whole:       loss on the device minus that of the float network: the sum of the steps' changes
+    interaction: sum of what each rung does alone, with the changes of those that cannot be had alone, minus the whole;
+                 None where nothing could be taken alone
+    failed:      recordings that did not run on every rung, and are in no figure: name, error
+    """
+
+    network: str
+    device: str
+    measure: Measure
+    recordings: int
+    steps: tuple[Step, ...]
+    whole: Change
+    interaction: float | None = None
+    failed: tuple[tuple[str, str], ...] = ()
+    findings: tuple[Finding, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def figure(self, step: Step) -> float:
+        """A step's loss as people read it: accuracy, or the distance from the float network."""
+        return 1 - step.loss if self.measure == "accuracy" else step.loss
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain numbers, strings, lists and dictionaries; what is not a number is None."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Ladder:
+        """What `to_dict` made."""
+        return cls(
+            **{
+                **plain,
+                "steps": tuple(_step(each) for each in plain["steps"]),
+                "whole": Change(**plain["whole"]),
+                "failed": tuple((name, error) for name, error in plain["failed"]),
+                "findings": tuple(Finding(**each) for each in plain["findings"]),
+                "advice": tuple(Advice(**each) for each in plain["advice"]),
+                "notes": tuple(plain["notes"]),
+            }
+        )
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The ladder as (name, text) for people."""
+        rows = [(step.name, self._step_text(step)) for step in self.steps]
+        for step in self.steps:
+            if step.layers and step.change is not None and step.change.sure:
+                rows += [
+                    (f"  {step.name} of {p.layer}", _part_text(p)) for p in step.layers if p.change.value
+                ]
+        rows.append(("whole", f"{self.whole}{'' if self.whole.sure else self._unsure()}"))
+        if self.interaction is not None:
+            text = "what the rungs do one by one in the float network, in sum, beyond the whole"
+            rows.append(("interaction", f"{self.interaction:+.1%}: {text}"))
+        rows += [(f.kind, f"{f.layer}: {f.what}") for f in self.findings]
+        rows += [(f"try ({a.cause})", a.what) for a in self.advice]
+        rows += [("failed", f"{name}: {error}") for name, error in self.failed]
+        return [*rows, *(("note", note) for note in self.notes)]
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        width = max(len(name) for name, _ in rows)
+        what = (
+            "accuracy lost"
+            if self.measure == "accuracy"
+            else "distance of spike counts from the float network"
+        )
+        head = f"{self.network} on {self.device}: {what}, {self.recordings} recordings"
+        return "\n".join([head, *(f"  {name:<{width}}  {text}" for name, text in rows)])
+
+    def _step_text(self, step: Step) -> str:
+        if step.error:
+            return f"not run: {step.error}"
+        text = f"{self.figure(step):.1%}"
+        if step.change is not None:
+            text += f"  {step.change}" + (
+                f", {step.share:.0%} of the whole" if step.share is not None else ""
+            )
+            text += "" if step.change.sure else self._unsure()
+        return f"{text}  {step.what}"
+
+    def _unsure(self) -> str:
+        return f", not distinguishable from zero with {self.recordings} recording(s)"
+
+
+def _part_text(part: Part) -> str:
+    return f"{part.change}{'' if part.change.sure else ', not distinguishable from zero'}"
+
+
+def _step(plain: dict[str, Any]) -> Step:
+    loss = float("nan") if plain["loss"] is None else plain["loss"]
+    layers = tuple(Part(each["layer"], Change(**each["change"])) for each in plain["layers"])
+    changes = {name: None if plain[name] is None else Change(**plain[name]) for name in ("change", "alone")}
+    return Step(**{**plain, "loss": loss, "layers": layers, **changes})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and value != value else value
