@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nrt.clock import readable
-from nrt.device import Counters, Energy
+from nrt.device import Counters
 from nrt.network import Semantics
-from nrt.profile import ClockMap, Histogram
+from nrt.profile import ClockMap, Energy, Histogram
 from nrt.version import __version__
 
 
@@ -66,6 +66,7 @@ class Report:
     events, lost: taken in, and dropped before they reached the device
     counts: per firing output, the sum of payloads of each neuron; per readout, its mean membrane
     source_counts: what the source repaired (late, resets, gaps) · error: what ended the run early, or ""
+    energy: figures of the run, each of something else; never added up
     clock: offset and drift of the device's clock against the host's, None where it has none of its own
     """
 
@@ -83,7 +84,7 @@ class Report:
     counters: Counters
     counts: Mapping[str, tuple[float, ...]]
     latency: Latency
-    energy: Energy | None = None
+    energy: tuple[Energy, ...] = ()
     clock: ClockMap | None = None
     error: str = ""
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -108,6 +109,7 @@ class Report:
         result = dataclasses.asdict(self)
         result["real_time_factor"] = self.real_time_factor
         result["winner"] = self.winner
+        result["energy"] = [figure.to_dict() for figure in self.energy]
         if self.clock is not None:
             result["clock"]["offset_us"] = self.clock.offset_us
         return _plain(result)  # type: ignore[no-any-return]
@@ -137,8 +139,12 @@ class Report:
                 if lat.packets
                 else "no packets",
             ),
-            ("energy", str(self.energy) if self.energy else "not measured on this device"),
         ]
+        rows += [
+            ("energy" if k == 0 else "", line)
+            for figure in self.energy
+            for k, line in enumerate(figure.lines())
+        ] or [("energy", "nothing is known of it on this device")]
         if self.clock:
             rows.append(("device clock", str(self.clock)))
         if self.error:

@@ -51,7 +51,7 @@ class Run:
         self._failure: BaseException | None = None
         self._output: AsyncIterator[Packet] | None = None
         self._tally = _Tally(network)
-        self._energy: Energy | None = None
+        self._energy: tuple[Energy, ...] = ()
         self._identity: dict[str, str] = {"uri": source.uri}
 
     @property
@@ -235,7 +235,7 @@ class _Tally:
         source: dict[str, str],
         repaired: dict[str, int],
         scheduled: bool,
-        energy: Energy | None,
+        energy: tuple[Energy, ...],
     ) -> Report:
         network = self._network
         return Report(

@@ -16,6 +16,7 @@ from nrt.cli import plot
 from nrt.cli.demo_watch import Watch
 from nrt.errors import ConfigError
 from nrt.packet import SPIKE, Records, join
+from nrt.profile.energy import readable_joules
 from nrt.report import Report
 
 PICTURES: Final = 12
@@ -96,7 +97,7 @@ def _tiles(watch: Watch, report: Report) -> str:
         (f"{report.latency.p50:.2f} ms", "latency, half of all packets"),
         (f"{report.latency.p99:.2f} ms", "latency, 99 of 100 packets"),
         (f"{rate:.1f} kev/s", f"{report.events:,} events, {report.lost:,} lost"),
-        (report.energy and f"{report.energy.joules:.3g} J", report.energy and report.energy.kind),
+        *[(readable_joules(figure.joules), f"{figure.kind}, {figure.boundary}") for figure in report.energy],
     ]
     cells = "".join(
         f"<div><b>{big}</b><span>{escape(small or '')}</span></div>" for big, small in tiles if big

@@ -300,9 +300,10 @@ class DeviceConformance:
         async with self.session() as session:
             await self.play(session, self.stimulus())
             energy = await session.device.energy()
-        if energy is not None:
-            assert energy.joules >= 0
-            assert energy.source
+        for figure in energy:
+            assert figure.joules >= 0
+            assert figure.source
+            assert figure.boundary
 
     async def test_runs_side_by_side_are_refused_or_right(self) -> None:
         async with self.session() as session:

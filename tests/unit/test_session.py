@@ -151,5 +151,5 @@ async def test_a_report_is_json_with_no_figure_that_was_not_had() -> None:
         await session.deploy(NETWORK)
         plain = json.loads((await session.run(Script([]))).to_json())
     assert plain["latency"]["p50"] is None
-    assert plain["energy"] is None
+    assert plain["energy"] == []
     assert plain["network"]["hash"] == NETWORK.hash

@@ -231,12 +231,13 @@ class SpeckDevice(Device):
         while (packet := await run.flight.next()) is not None:
             yield packet
 
-    async def energy(self) -> Energy | None:
+    async def energy(self) -> tuple[Energy, ...]:
         """Of the run since the last reset, from the board's power monitor; "modelled" on the emulated board."""
         if self._run is None or self._failure is not None:
-            return None
+            return ()
         with self._failing():
-            return self._run.energy("measured" if self._uri.wire == "samna" else "modelled")
+            figure = self._run.energy("measured" if self._uri.wire == "samna" else "modelled")
+        return () if figure is None else (figure,)
 
     def counters(self) -> Counters:
         return Counters() if self._run is None else self._run.counters()

@@ -43,11 +43,16 @@ def energy(samples: Sequence[Measurement], meter: Meter, seconds: float) -> Ener
     parts = ", ".join(f"{name} {totals[name] / meter.rate:.3g} J" for name in rails if counts[name])
     expected = seconds * meter.rate
     most = max(counts.values())
-    off = (
-        ""
-        if abs(most - expected) <= 1 + 0.1 * expected
-        else f"; {most} samples per rail where {expected:.0f} were due"
-    )
+    notes = [f"by rail: {parts}; samples are counted, for their stamps come in bursts"]
+    if abs(most - expected) > 1 + 0.1 * expected:
+        notes.append(f"{most} samples per rail where {expected:.0f} were due")
     return Energy(
-        joules, meter.kind, f"{meter.source}, {meter.rate:g} Hz, samples counted, idle included: {parts}{off}"
+        joules,
+        meter.kind,
+        meter.source,
+        "chip rails",
+        seconds=seconds,
+        rate_hz=meter.rate,
+        samples=sum(counts.values()),
+        notes=tuple(notes),
     )

@@ -175,17 +175,25 @@ class TinyOdinDevice(Device):
             raise ProtocolError(self.uri, 0, "the spikes of a step", str(error)) from error
         return decoded
 
-    async def energy(self) -> Energy | None:
-        """What the board's meter read since the run began; None where it has none."""
+    async def energy(self) -> tuple[Energy, ...]:
+        """What the board's meter read since the run began; nothing where it has none."""
         identity = self._bridge.identity
         if not self._used or "power" not in identity.capabilities:
-            return None
+            return ()
         await self._bridge.measure_power(0)
         samples = self._bridge.samples()
         joules = sum(s.nanowatts for s in samples) * 1e-9 * POWER_PERIOD_US * 1e-6
-        if "emulated" in identity.capabilities:
-            return Energy(joules, "modelled", f"{identity.board}: a constant power, {len(samples)} periods")
-        return Energy(joules, "measured", f"{identity.board}: {len(samples)} samples of {POWER_PERIOD_US} µs")
+        emulated = "emulated" in identity.capabilities
+        figure = Energy(
+            joules,
+            "modelled" if emulated else "measured",
+            f"{identity.board}, a constant power" if emulated else f"meter of {identity.board}",
+            "board",
+            seconds=len(samples) * POWER_PERIOD_US * 1e-6,
+            rate_hz=1e6 / POWER_PERIOD_US,
+            samples=len(samples),
+        )
+        return (figure,)
 
     async def replay(self, path: Path) -> str:
         """Plays a recording of the chip; "" if it does the same, or the first difference (`replay`)."""

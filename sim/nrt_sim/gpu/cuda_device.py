@@ -100,8 +100,9 @@ class CudaDevice(GpuDevice):
         if self._meter is not None:
             self._meter.begin()
 
-    async def energy(self) -> Energy | None:
-        return None if self._meter is None else self._meter.energy()
+    async def energy(self) -> tuple[Energy, ...]:
+        figure = None if self._meter is None else self._meter.energy()
+        return () if figure is None else (figure,)
 
     def traffic(self, simulation: Simulation, work: Callable[[], object]) -> tuple[float, float]:
         """Counted from the launches' arguments and the spikes there were, every projection spike by spike."""

@@ -42,8 +42,8 @@ class Meter:
         if window < SHORTEST_S:
             return None
         joules = self._read() - self._joules
-        idle = "idle not measured" if self._idle is None else f"idle {self._idle:.1f} W, not subtracted"
-        return Energy(joules, "measured", f"energy counter of {self._name} over {window:.1f} s; {idle}")
+        source = f"energy counter of {self._name}"
+        return Energy(joules, "measured", source, "GPU", seconds=window, idle_watts=self._idle)
 
 
 def per_work(

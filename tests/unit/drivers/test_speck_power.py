@@ -31,18 +31,20 @@ def test_five_seconds_at_rest_cost_five_times_the_published_idle_power() -> None
     assert found is not None
     assert found.joules == pytest.approx(5 * 1.1702e-3, rel=1e-6)
     assert found.kind == "measured"
-    assert "were due" not in found.source
-    assert "logic 0.00184 J" in found.source
+    assert found.boundary == "chip rails"
+    assert found.samples == 2_500
+    assert "were due" not in str(found.notes)
+    assert "logic 0.00184 J" in found.notes[0]
 
 
 def test_a_count_that_disagrees_with_the_time_is_said() -> None:
     """2498 of 2500, as that notebook counted, agree; half do not."""
     agreeing = energy(samples(500)[:-2], METER, 5.0)
     assert agreeing is not None
-    assert "were due" not in agreeing.source
+    assert "were due" not in str(agreeing.notes)
     half = energy(samples(250), METER, 5.0)
     assert half is not None
-    assert "250 samples per rail where 500 were due" in half.source
+    assert "250 samples per rail where 500 were due" in half.notes[1]
 
 
 def test_without_samples_nothing_is_known_and_strange_channels_are_left_out() -> None:

@@ -120,7 +120,8 @@ def test_energy_is_the_difference_of_the_counter_with_the_idle_power_beside_it()
     energy = meter.energy()
     assert energy is not None
     assert (energy.joules, energy.kind) == (1500.0, "measured")
-    assert energy.source == "energy counter of NVIDIA GPU 101 over 6.0 s; idle 71.2 W, not subtracted"
+    assert (energy.source, energy.seconds) == ("energy counter of NVIDIA GPU 101", 6.0)
+    assert energy.net == 1500.0 - 6.0 * 71.25
 
 
 def test_a_window_too_short_for_the_counter_has_no_figure() -> None:

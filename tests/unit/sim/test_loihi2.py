@@ -505,7 +505,7 @@ async def test_the_device_runs_resets_and_forks(tmp_path: Path) -> None:
             assert "exact" in str(placement)
             assert "not tried on a chip" in str(placement)
             first = await run(device)
-            energy = await device.energy()
+            (energy,) = await device.energy()
             synops = sum(device.counters().synops.values())
             await device.reset()
             assert await run(device) == first
@@ -516,7 +516,6 @@ async def test_the_device_runs_resets_and_forks(tmp_path: Path) -> None:
             await device.close()
     assert len(first) > 10
     assert synops == int(spikes[:-1].sum()) * 4
-    assert energy is not None
     assert energy.kind == "modelled"
     assert energy.joules == pytest.approx(synops * 23.6e-12)
 

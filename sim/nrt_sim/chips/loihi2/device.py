@@ -40,11 +40,12 @@ class Loihi2Device(ClockedDevice):
         )
         return Placement(self.uri, engine.network.name, tuple(_rows(program)), notes)
 
-    async def energy(self) -> Energy | None:
+    async def energy(self) -> tuple[Energy, ...]:
         """Synaptic operations times the published figure; nothing else of the chip is in it."""
         row = next(row for row in SPEC.energy if row.operation == "synaptic_operation")
         joules = sum(self.counters().synops.values()) * (row.joules or 0.0)
-        return Energy(joules, "modelled", f"synaptic operations times {row.source}: {row.description}")
+        source = f"synaptic operations times {row.source}: {row.description}"
+        return (Energy(joules, "modelled", source, "synaptic operations only"),)
 
     def _sibling(self) -> Loihi2Device:
         return Loihi2Device(self._uri)
