@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from nrt.device import Counters, Device, Energy, Placement
 from nrt.errors import (
+    BadPackage,
     BadRecording,
     ConfigError,
     DeployError,
@@ -42,6 +43,7 @@ __all__ = [
     "EVENT",
     "MEMBRANE",
     "SPIKE",
+    "BadPackage",
     "BadRecording",
     "ConfigError",
     "Counters",

@@ -15,6 +15,7 @@ NrtError
 ├─ StreamError
 │  ├─ Overrun             the consumer was too slow and strict mode forbids losing events
 │  └─ BadRecording        a damaged or unknown file (path, offset)
+├─ BadPackage             a model package that is damaged, or not signed by a trusted key
 ├─ ConfigError            options that contradict each other or the data
 └─ SpecError              a device definition with a mistake (path, line)
 ```
@@ -142,6 +143,15 @@ class BadRecording(StreamError):
         super().__init__(f"{path}: byte {offset}: {reason}")
         self.path = Path(path)
         self.offset = offset
+        self.reason = reason
+
+
+class BadPackage(NrtError):
+    """A model package that is damaged, not signed by a trusted key, or does not compute what it promises."""
+
+    def __init__(self, package: str, reason: str) -> None:
+        super().__init__(f"{package}: {reason}")
+        self.package = package
         self.reason = reason
 
 
