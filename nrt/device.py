@@ -104,6 +104,8 @@ class Device(ABC):
     uri: str = ""
     clocked: ClassVar[bool] = True
     """Whether it advances in steps of dt; False for a chip that works event by event."""
+    timed_by: str = "host"
+    """Whose clock the moments `begun` and `done` of its packets were read from."""
     wires: ClassVar[tuple[str, ...]] = ()
     """The wires of `nrt.wire` that it speaks over, by the name in a URI (`serial`); their options are its own too."""
 
@@ -189,6 +191,11 @@ class Device(ABC):
     def clock(self) -> ClockMap | None:
         """The device's clock against the host's, as far as it was followed; None where it has none of its own."""
         return None
+
+    @property
+    def floor(self) -> Mapping[str, int]:
+        """µs that the device adds to every packet's latency by design, by name, such as how often it is asked."""
+        return {}
 
     def counters(self) -> Counters:
         """What was counted since the last reset."""

@@ -50,6 +50,8 @@ class Packet:
     stamp:  host time (`time.monotonic_ns`) at which its last byte arrived, or was due
     lost:   events dropped just before it; counted, never silent
     origin: the source, or the population, it comes from
+    begun, done: of an output packet, host ns at which the device began to work on its span and was done, where the
+            device can say; 0 where it cannot
     """
 
     data: Records
@@ -58,6 +60,8 @@ class Packet:
     stamp: int
     lost: int = 0
     origin: str = field(default="")
+    begun: int = 0
+    done: int = 0
 
     def __len__(self) -> int:
         return len(self.data)

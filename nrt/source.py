@@ -36,6 +36,10 @@ class Source(ABC):
     def packets(self) -> AsyncIterator[Packet]:
         """The packets, in time order, each starting where the one before ended."""
 
+    def host_time(self, t: int) -> int | None:
+        """Host ns at which stream time `t`, µs, was by the sensor's own clock, as far as that is known from here."""
+        return None
+
     def attach(self, filter: Callable[[Records], Records]) -> bool:
         """Has every packet's events go through `filter`, in place, where packets are made; False where it cannot.
 

@@ -56,6 +56,9 @@ class Filtered(Source):
             if aclose is not None:
                 await aclose()
 
+    def host_time(self, t: int) -> int | None:
+        return self.inner.host_time(t)
+
     def counters(self) -> Mapping[str, int]:
         return {**self.inner.counters(), **self.chain.counters()}
 

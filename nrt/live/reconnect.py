@@ -115,6 +115,9 @@ class Reconnector(Source):
         if (self.inner.shape, dict(self.inner.identity())) != (self.shape, self._identity):
             raise DeviceLost(self.uri, f"another camera came back: {dict(self.inner.identity())}")
 
+    def host_time(self, t: int) -> int | None:
+        return self.inner.host_time(t)
+
     def attach(self, filter: Callable[[Records], Records]) -> bool:
         return self.inner.attach(filter)
 

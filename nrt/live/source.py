@@ -123,6 +123,11 @@ class LiveSource(Source):
         """When its packets are complete."""
         return self._cut
 
+    def host_time(self, t: int) -> int | None:
+        """By its fastest arrivals: what every packet is late by is not in it."""
+        clock = self.clock
+        return clock.host(t) if clock is not None and clock.known else None
+
     def attach(self, filter: Callable[[Records], Records]) -> bool:
         self._filter = filter
         return True

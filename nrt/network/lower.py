@@ -13,10 +13,10 @@ population without state or spikes, whose membrane is what arrives in the step.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import prod
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -61,8 +61,34 @@ def load(
             raise ConfigError(
                 f"{path} is a lava-dl file and says itself what it means; leave out like and set"
             )
-        return load_netx(path, dt, encoding)
-    return _lowered(path.stem, read(path), like, dt, encoding, overrides)
+        network = load_netx(path, dt, encoding)
+    else:
+        network = _lowered(path.stem, read(path), like, dt, encoding, overrides)
+    return replace(network, loaded=_told(path, like, dt, encoding, overrides))
+
+
+def _told(
+    path: Path,
+    like: str | None,
+    dt: int | str | None,
+    encoding: Encoding | None,
+    overrides: Mapping[str, object],
+) -> dict[str, Any]:
+    """What `load` was told, as texts."""
+    chosen = (
+        {} if encoding is None else {field.name: getattr(encoding, field.name) for field in fields(encoding)}
+    )
+    return {
+        "path": str(path.absolute()),
+        "like": like,
+        "dt": f"{dt}us" if isinstance(dt, int) else dt,
+        "semantics": {name: str(value) for name, value in overrides.items()},
+        "encoding": {
+            name: ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for name, value in chosen.items()
+            if value is not None
+        },
+    }
 
 
 def from_nir(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from math import prod
 from pathlib import Path
@@ -66,6 +66,8 @@ class Network:
 
     Projections without delay run forward in that order, so one pass over the populations is one step.
     notes: what the lowering had to repair or assume, one sentence each.
+    loaded: the file that it was read from and how, as texts that `nrt.reading.Reading` takes; empty for one made
+            otherwise. No part of what it computes, nor of its hash.
     """
 
     populations: tuple[Population, ...]
@@ -76,6 +78,7 @@ class Network:
     encoding: Encoding = field(default_factory=Encoding)
     notes: tuple[str, ...] = ()
     name: str = "network"
+    loaded: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         order = {p.name: k for k, p in enumerate(self.populations)}

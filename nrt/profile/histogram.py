@@ -38,6 +38,19 @@ class Histogram:
         self.total += 1
         self._sum += value
 
+    def record_all(self, values: NDArray[np.int64]) -> None:
+        """Counts many values at once; as `record` for each of them."""
+        if not len(values):
+            return
+        values = np.maximum(values, 0)
+        exponent = np.maximum(np.frexp(values.astype(np.float64))[1] - BITS, 0)  # bits of a value, below 2^53
+        np.add.at(self.counts, exponent * _HALF + (values >> exponent), 1)
+        least = int(values.min())
+        self.minimum = min(self.minimum, least) if self.total else least
+        self.maximum = max(self.maximum, int(values.max()))
+        self.total += len(values)
+        self._sum += int(values.sum())
+
     @property
     def mean(self) -> float:
         """Mean of the values as recorded; nan if there are none."""

@@ -125,7 +125,8 @@ class _Stepping:
         span = self._steps.finish() if packet is None else self._steps.advance(packet)
         if span is None:
             return
+        begun = now()
         records = self._engine.run(span.records, span.start, span.steps)
-        stamp = now()
+        done = now()
         for name, data in records.items():
-            yield Packet(data, span.start, span.end, stamp, origin=name)
+            yield Packet(data, span.start, span.end, done, origin=name, begun=begun, done=done)

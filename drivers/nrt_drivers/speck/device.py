@@ -60,6 +60,7 @@ class SpeckDevice(Device):
     """
 
     clocked: ClassVar[bool] = False
+    timed_by = "the board's stop watch, as it ran from the host's start of it"
     wires: ClassVar[tuple[str, ...]] = ("emu", "samna")
 
     def __init__(
@@ -142,6 +143,11 @@ class SpeckDevice(Device):
     @property
     def limits(self) -> Mapping[str, float]:
         return spec().limits
+
+    @property
+    def floor(self) -> Mapping[str, int]:
+        """Events are handed over `lead` before the board's clock reaches them."""
+        return {"lead": self._settings.lead}
 
     # Deployment
 

@@ -111,8 +111,10 @@ class SpeckRun:
         """The last events of a packet, and a marker that comes back when everything before stream time `end` has."""
         due = end - self._offset
         self._number += 1
-        deadline = max(now(), self._began + due * 1_000) + self._settings.timeout * 1_000
-        self.flight.launch(Sent(self._number, start, end, deadline, last=self._finished))
+        reached = self._began + due * 1_000
+        begun = max(now(), reached)
+        deadline = begun + self._settings.timeout * 1_000
+        self.flight.launch(Sent(self._number, start, end, deadline, self._finished, reached, begun))
         self._board.write([*batch, *self._marker.make(self._board.events, self._number, due)])
 
     def energy(self, kind: power.Kind) -> Energy | None:

@@ -29,13 +29,23 @@ DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A packet on the board, in stream time; `deadline`: host ns at which its marker must be back; `last` of a run."""
+    """A packet on the board, in stream time; `deadline`: host ns at which its marker must be back; `last` of a run.
+
+    due: host ns at which the board's clock reaches its end; 0 where nobody asks · begun: the same, or when it was
+         given to the board if that was later
+    """
 
     number: int
     start: int
     end: int
     deadline: int
     last: bool = False
+    due: int = 0
+    begun: int = 0
+
+    def done(self, time: int) -> int:
+        """Host ns of its marker's time on the board's clock, given as stream time."""
+        return self.due and self.due + (time - self.end) * 1_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,14 +166,14 @@ class Flight:
             sent = self._sent.popleft()
             self.lag = max(self.lag, time - sent.end)
             self._landed = sent.number
-            self._emit(sent, stamp)
+            self._emit(sent, stamp, sent.done(time))
             if sent.last:
                 self.end()
             if sent.number % 256 == number:
                 break
         self._room.set()
 
-    def _emit(self, sent: Sent, stamp: int) -> None:
+    def _emit(self, sent: Sent, stamp: int, done: int) -> None:
         rows = np.concatenate([np.empty((0, 5), np.int64), *(part for part, _ in self._kept)])
         times = np.concatenate([np.empty(0, np.int64), *(part for _, part in self._kept)])
         end = sent.end
@@ -186,7 +196,10 @@ class Flight:
             self.strange += wrong
             taken += len(data) + wrong
             self.counts[name] += np.bincount(data["n"], minlength=len(self.counts[name]))
-            self._out.put_nowait(Packet(data, sent.start, end, stamp, origin=name))
+            packet = Packet(
+                data, sent.start, end, stamp, origin=name, begun=sent.begun, done=min(done, stamp)
+            )
+            self._out.put_nowait(packet)
         self.strange += len(rows) - taken
 
     def end(self, failure: BaseException | None = None) -> None:
