@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 import nrt
-from nrt.cli import bench, spec
+from nrt.cli import bench, package, spec
+from nrt.cli.options import Choose, Dt, Encode, Json, Like, Limit, NetworkFile, SourceUri, Tap
 
 app = typer.Typer(
     name="nrt",
@@ -19,23 +20,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(bench.app, name="bench")
+app.add_typer(package.app, name="package")
 app.add_typer(spec.app, name="spec")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-NetworkFile = Annotated[str, typer.Argument(help="The network, a NIR file or one of lava-dl.")]
-SourceUri = Annotated[str, typer.Argument(help="A source URI (`nrt devices` lists them) or a recording.")]
-Limit = Annotated[str | None, typer.Option("--for", help="Stop after so much stream, such as 10s.")]
-Dt = Annotated[str | None, typer.Option(help="Length of a time step, such as 1ms.")]
-Like = Annotated[str | None, typer.Option(help="Read the network as this framework means it.")]
-Choose = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="One choice of semantics, such as reset=soft; may be repeated."),
-]
-Encode = Annotated[
-    list[str] | None,
-    typer.Option(help="One choice of input encoding, such as pool=2 or crop=10,0,32,32; may be repeated."),
-]
-Tap = Annotated[list[str] | None, typer.Option(help="Watch this population too; may be repeated.")]
 
 
 def _version(wanted: bool) -> None:
@@ -151,10 +137,11 @@ def run(
 ) -> None:
     """Stream recordings through a network and report spikes, latency and losses."""
     from nrt.cli.choices import Choices
-    from nrt.cli.run import expand, run_many, run_one
+    from nrt.cli.run import run_many, run_one
+    from nrt.dataset import recordings
 
     choices = Choices.of(network, on, dt, like, choose, encode, tap)
-    found = expand(sources)
+    found = recordings(sources)
     if len(found) == 1:
         run_one(choices, found[0], spikes=spikes, report=report, json=json)
     else:

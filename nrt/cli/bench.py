@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Measure nrt against named references.", no_args_is_help=True)
+from nrt.cli.options import Json
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+app = typer.Typer(help="Measure nrt against named references.", no_args_is_help=True)
 
 
 @app.command()

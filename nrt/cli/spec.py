@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nrt.cli.options import Json
+
 if TYPE_CHECKING:
     from nrt.spec import Spec
 
 app = typer.Typer(help="Check and show device definitions.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Name = Annotated[str, typer.Argument(help="A name that `nrt spec list` prints, or the path of a .toml file.")]
 
 
