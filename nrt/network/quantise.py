@@ -14,7 +14,7 @@ Each returns a Network that every device can run, so each step's effect can be m
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, prod
 from typing import Any, Final
@@ -26,56 +26,10 @@ from nrt.errors import Unsupported
 from nrt.network.network import Network, Population, Projection
 from nrt.network.neuron import Neuron, Parameter, parameter
 from nrt.network.operators import Array, Conv, Dense, Operator, Pool, Scale, array
+from nrt.network.rounding import Rounding, Widths, report
 
 _EPSILON: Final = 1e-9
 """So that a number which is whole but for the last bits of a product counts as whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Widths:
-    """Bits of a chip's signed numbers: of weights, and of membranes, thresholds and drives."""
-
-    weight: int = 8
-    state: int = 16
-
-    @property
-    def weights(self) -> tuple[int, int]:
-        """Least and greatest weight."""
-        return -(1 << self.weight - 1), (1 << self.weight - 1) - 1
-
-    @property
-    def states(self) -> tuple[int, int]:
-        """Least and greatest membrane."""
-        return -(1 << self.state - 1), (1 << self.state - 1) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Rounding:
-    """What rounding cost one layer: its population and the projections into it.
-
-    scale:     whole numbers per unit of the float network
-    weight_max, weight_rms: of the error; the largest in units of the float weights, the root mean square relative
-               to that of the weights
-    threshold, drive: largest error relative to the value; 0 where there is none
-    unused:    bits of the weights' width that the largest weight leaves unused
-    warnings:  what may silence the layer or saturate it, one sentence each
-    """
-
-    layer: str
-    scale: float
-    weight_max: float
-    weight_rms: float
-    threshold: float
-    drive: float
-    unused: int
-    warnings: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        text = (
-            f"scale {self.scale:.4g}; weights off by at most {self.weight_max:.2g}, rms {self.weight_rms:.2%}"
-        )
-        text += f"; threshold {self.threshold:.2%}" if self.threshold else ""
-        return text + (f"; drive {self.drive:.2%}" if self.drive else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +140,7 @@ def integers(network: Network, widths: Widths | None = None) -> Quantised:
 
     The scale is the largest at which all of them fit; where they are whole multiples of one number, the largest at
     which they stay so, and nothing is lost. Membranes are bounded below by the least state where nothing
-    bounds them. Expects what `folded` returns.
+    bounds them. Expects what `folded` returns. Raises Unsupported for two maps with weights in a row.
     """
     widths = widths or Widths()
     neurons: dict[str, Neuron] = {}
@@ -200,12 +154,39 @@ def integers(network: Network, widths: Widths | None = None) -> Quantised:
         scale = _scale(population.neuron, weights, widths)
         neurons[population.name] = rounded = _rounded(population.neuron, scale, widths)
         for k in into:
-            projections[k] = dataclasses.replace(
-                projections[k], operators=tuple(_round(o, scale) for o in projections[k].operators)
-            )
-        rounding.append(_report(population, weights, rounded, scale, widths))
+            projections[k] = _round(_scaled(projections[k], scale))
+        rounding.append(report(population.name, population.neuron, weights, rounded, scale, widths))
     whole = dataclasses.replace(network, projections=tuple(projections))
     return Quantised(_with_neurons(whole, neurons), tuple(rounding))
+
+
+def in_units(network: Network, scales: Mapping[str, float]) -> Network:
+    """`network` with every population's weights, drive, thresholds and states times its scale, nothing rounded.
+
+    Spikes stay the same. With the scales of `integers` its numbers and those of the whole network compare one by one.
+    """
+    neurons = {
+        p.name: _times_scale(p.neuron, scales[p.name]) for p in network.populations if p.neuron is not None
+    }
+    projections = tuple(_scaled(p, scales[p.target]) for p in network.projections)
+    return _with_neurons(dataclasses.replace(network, projections=projections), neurons)
+
+
+def _times_scale(neuron: Neuron, scale: float) -> Neuron:
+    return dataclasses.replace(
+        neuron,
+        drive=parameter(neuron.drive * scale),
+        v0=parameter(neuron.v0 * scale),
+        v_reset=parameter(neuron.v_reset * scale),
+        threshold=parameter(neuron.threshold * scale),
+        v_min=None if neuron.v_min is None else parameter(neuron.v_min * scale),
+    )
+
+
+def _scaled(projection: Projection, scale: float) -> Projection:
+    """Its weights, and its bias, times `scale`; a chain without weights gets a Scale."""
+    bias = None if projection.bias is None else array(projection.bias * scale)
+    return dataclasses.replace(projection, operators=_times(projection.operators, scale), bias=bias)
 
 
 def _neuron(population: Population) -> Neuron:
@@ -238,13 +219,18 @@ def _pure(projection: Projection) -> tuple[tuple[Operator, ...], float]:
 
 
 def _times(operators: tuple[Operator, ...], factor: float) -> tuple[Operator, ...]:
-    """`operators` with a factor in the first weight, or a Scale where there is none."""
+    """`operators` with a factor in the first weight, or in a Scale where there is none."""
     if factor == 1:
         return operators
     for k, operator in enumerate(operators):
+        scaled: Operator
         if isinstance(operator, Dense | Conv):
             scaled = dataclasses.replace(operator, weight=array(operator.weight * factor))
-            return (*operators[:k], scaled, *operators[k + 1 :])
+        elif isinstance(operator, Scale):
+            scaled = Scale(array(operator.factor * factor))
+        else:
+            continue
+        return (*operators[:k], scaled, *operators[k + 1 :])
     return (*operators, Scale(array(np.asarray(factor))))
 
 
@@ -315,65 +301,19 @@ def _threshold(neuron: Neuron, scale: float) -> Array:
     return np.ceil(exact * (1 - _EPSILON))
 
 
-def _round(operator: Operator, scale: float) -> Operator:
-    if isinstance(operator, Dense | Conv):
-        return dataclasses.replace(operator, weight=array(np.round(operator.weight * scale)))
-    if isinstance(operator, Scale):
-        return Scale(array(np.round(operator.factor * scale)))
-    return operator
-
-
-def _report(
-    population: Population, weights: Sequence[Array], rounded: Neuron, scale: float, widths: Widths
-) -> Rounding:
-    neuron = _neuron(population)
-    exact = np.concatenate(weights) if weights else np.zeros(1)
-    whole = np.round(exact * scale)
-    most, rms = errors(exact, whole / scale)
-    used = int(np.abs(whole).max()).bit_length()
-    return Rounding(
-        layer=population.name,
-        scale=scale,
-        weight_max=most,
-        weight_rms=rms,
-        threshold=relative(neuron.threshold, rounded.threshold / scale),
-        drive=relative(neuron.drive, rounded.drive / scale),
-        unused=max(0, widths.weight - 1 - used),  # the least weight of all takes the sign's bit too
-        warnings=tuple(_warnings(exact, whole, neuron, rounded, widths)),
-    )
-
-
-def errors(exact: Array, held: Array) -> tuple[float, float]:
-    """What `held` instead of `exact` is off by: at most, and rms relative to that of `exact` (0 where all are 0)."""
-    off = held - exact
-    power = float(np.sqrt(np.mean(exact**2)))
-    return float(np.abs(off).max()), float(np.sqrt(np.mean(off**2))) / power if power else 0.0
-
-
-def relative(exact: NDArray[Any], held: NDArray[Any]) -> float:
-    """The largest error relative to the value; 0 for values that are 0."""
-    exact, held = np.broadcast_arrays(exact, held)
-    some = exact != 0
-    return float(np.max(np.abs(held[some] - exact[some]) / np.abs(exact[some]), initial=0.0))
-
-
-def _warnings(exact: Array, whole: Array, neuron: Neuron, rounded: Neuron, widths: Widths) -> list[str]:
-    found: list[str] = []
-    lost = int(np.count_nonzero(exact) - np.count_nonzero(whole))
-    if np.any(exact) and not np.any(whole):
-        found.append("silenced: every weight rounds to 0")
-    elif np.any(exact > 0) and not np.any(whole > 0) and not np.any(rounded.drive > 0):
-        found.append("silenced: every positive weight rounds to 0, so nothing can reach the threshold")
-    elif lost * 2 > np.count_nonzero(exact):
-        found.append(f"{lost} of {np.count_nonzero(exact)} weights round to 0")
-    if np.any(neuron.drive) and not np.any(rounded.drive):
-        found.append("its bias or leak rounds to 0; a slower clock makes it larger per tick")
-    high, top = float(rounded.threshold.max()), float(whole.max(initial=0))
-    if high + top > widths.states[1]:
-        found.append(f"saturates: threshold {high:g} and weight {top:g} together pass {widths.states[1]}")
-    over = int(np.count_nonzero(whole > 2 * rounded.threshold.min()))
-    if over and neuron.reset == "soft":
-        found.append(
-            f"{over} weight(s) exceed twice the threshold: what is left above it waits for the next event"
+def _round(projection: Projection) -> Projection:
+    """Its weights whole. Raises Unsupported for a chain of several maps with weights, which have one scale."""
+    if sum(isinstance(o, Dense | Conv | Scale) for o in projection.operators) > 1:
+        raise Unsupported(
+            f"{projection.source} → {projection.target}",
+            "two maps with weights in a row cannot be rounded with one scale; put neurons between them",
         )
-    return found
+    return dataclasses.replace(projection, operators=tuple(map(_whole, projection.operators)))
+
+
+def _whole(operator: Operator) -> Operator:
+    if isinstance(operator, Dense | Conv):
+        return dataclasses.replace(operator, weight=array(np.round(operator.weight)))
+    if isinstance(operator, Scale):
+        return Scale(array(np.round(operator.factor)))
+    return operator

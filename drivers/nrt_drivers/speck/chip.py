@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nrt.spec
-from nrt.network.quantise import Widths
+from nrt.network.rounding import Widths
 from nrt.spec import Spec
 
 Int = NDArray[np.int64]

@@ -18,7 +18,8 @@ from nrt.errors import Unsupported, Violation
 from nrt.network.network import Network, Population, Projection
 from nrt.network.neuron import Neuron
 from nrt.network.operators import Dense
-from nrt.network.quantise import Rounding, at_tick, folded, integers, leaky, linear_leak, without_leak
+from nrt.network.quantise import at_tick, folded, integers, leaky, linear_leak, without_leak
+from nrt.network.rounding import Rounding
 from nrt_drivers.speck.chip import Int, Layer, Link, widths
 from nrt_drivers.speck.geometry import Geometry, Volume, geometry, volume
 

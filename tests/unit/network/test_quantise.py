@@ -16,7 +16,8 @@ from nrt.network.encoding import Encoding
 from nrt.network.network import Population, Projection
 from nrt.network.neuron import Neuron, neuron
 from nrt.network.operators import Conv, Dense, Operator, Pool, Scale, array
-from nrt.network.quantise import Widths, at_tick, folded, integers, leaky, linear_leak, without_leak
+from nrt.network.quantise import at_tick, folded, in_units, integers, leaky, linear_leak, without_leak
+from nrt.network.rounding import Widths
 from nrt.network.semantics import Semantics
 from nrt.packet import SPIKE
 from nrt_sim.reference import ReferenceEngine
@@ -197,3 +198,48 @@ def test_a_linear_leak_takes_what_the_exponential_one_takes_of_half_the_threshol
 def test_a_tick_cannot_be_changed_while_a_decay_depends_on_it() -> None:
     with pytest.raises(Unsupported, match="decay"):
         at_tick(layer([1.0], neuron(decay=0.9)), 100)
+
+
+def ran(network: Network, count: int = 600) -> object:
+    """The spikes of `cells` for random input, with several spikes of a neuron in one step."""
+    random = np.random.default_rng(5)
+    inputs = np.zeros(count, SPIKE)
+    inputs["t"] = np.sort(random.integers(0, 100_000, count))
+    inputs["n"] = random.integers(0, network["input"].size, count)
+    inputs["v"] = 1
+    return ReferenceEngine(network, ("cells",)).run(inputs, 0, 100)["cells"].tolist()
+
+
+@pytest.mark.parametrize("kind", ["sum", "average"])
+def test_a_pool_without_weights_gets_its_scale_too(kind: str) -> None:
+    """Thresholds times 127 beside a weight that stayed 1 would silence the layer."""
+    pool = Pool((2, 2), (2, 2), kind=kind)  # type: ignore[arg-type]
+    network = Network(
+        (Population("input", (1, 4, 4)), Population("cells", (1, 2, 2), neuron(threshold=1.0))),
+        (Projection("input", "cells", (pool,)),),
+        ("input",),
+        ("cells",),
+    )
+    whole = integers(folded(network)).network
+    assert ran(whole)
+    assert ran(whole) == ran(network)
+
+
+def test_in_units_of_the_whole_network_the_spikes_stay_the_same() -> None:
+    """Powers of two scale floats exactly, so that not even a tie is decided otherwise."""
+    matrix = np.random.default_rng(1).normal(size=(6, 8))
+    network = layer(matrix, neuron(decay=0.9, drive=0.01, threshold=0.7, v_min=-0.5), np.full(6, 0.02))
+    assert ran(network)
+    assert ran(in_units(network, {"cells": 64.0})) == ran(network)
+
+
+def test_two_maps_with_weights_in_a_row_are_refused_since_they_have_one_scale() -> None:
+    first, second = (Dense(array(np.eye(2) * 0.3)) for _ in range(2))
+    network = Network(
+        (Population("input", (2,)), Population("cells", (2,), neuron())),
+        (Projection("input", "cells", (first, second)),),
+        ("input",),
+        ("cells",),
+    )
+    with pytest.raises(Unsupported, match="input → cells: two maps with weights"):
+        integers(network)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nrt.errors import DoesNotFit, Unsupported, Violation
 from nrt.network import Network, Neuron, Population
 from nrt.network.operators import Array, fan
-from nrt.network.quantise import relative
+from nrt.network.rounding import relative
 from nrt_sim.chips.loihi2.chain import Chain, chain, gain
 from nrt_sim.chips.loihi2.levels import delay, levels
 from nrt_sim.chips.loihi2.program import SPEC, WIDTH, Cells, Program, Synapses, stage

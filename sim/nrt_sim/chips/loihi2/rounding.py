@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.network.operators import Array
-from nrt.network.quantise import errors
+from nrt.network.rounding import errors
 from nrt.spec import IntegerFormat
 from nrt_sim.chips.loihi2.program import SPEC
 
