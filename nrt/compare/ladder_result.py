@@ -11,9 +11,10 @@ changes by itself in the float network, and `interaction` what the sum of those 
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from nrt.plain import decode, encode
 
 Measure = Literal["accuracy", "rates"]
 """accuracy: share of right answers · rates: how far the spike counts of the outputs are from the float network's"""
@@ -116,23 +117,13 @@ class Ladder:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain numbers, strings, lists and dictionaries; what is not a number is None."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        plain: dict[str, Any] = encode(self)
         return plain
 
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Ladder:
-        """What `to_dict` made."""
-        return cls(
-            **{
-                **plain,
-                "steps": tuple(_step(each) for each in plain["steps"]),
-                "whole": Change(**plain["whole"]),
-                "failed": tuple((name, error) for name, error in plain["failed"]),
-                "findings": tuple(Finding(**each) for each in plain["findings"]),
-                "advice": tuple(Advice(**each) for each in plain["advice"]),
-                "notes": tuple(plain["notes"]),
-            }
-        )
+    def from_dict(cls, plain: object) -> Ladder:
+        """What `to_dict` made. Raises ConfigError naming what is wrong with it."""
+        return decode(cls, plain)
 
     def rows(self) -> list[tuple[str, str]]:
         """The ladder as (name, text) for people."""
@@ -179,18 +170,3 @@ class Ladder:
 
 def _part_text(part: Part) -> str:
     return f"{part.change}{'' if part.change.sure else ', not distinguishable from zero'}"
-
-
-def _step(plain: dict[str, Any]) -> Step:
-    loss = float("nan") if plain["loss"] is None else plain["loss"]
-    layers = tuple(Part(each["layer"], Change(**each["change"])) for each in plain["layers"])
-    changes = {name: None if plain[name] is None else Change(**plain[name]) for name in ("change", "alone")}
-    return Step(**{**plain, "loss": loss, "layers": layers, **changes})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and value != value else value
