@@ -3,7 +3,7 @@
 `scheme[+wire]:[//place][?option=value&…]`: `cpu:`, `cuda:0`, `tinyodin+serial:///dev/ttyACM0?baud=2000000`,
 `file:wave.aedat4?speed=1`. Options are the class's keyword arguments; unknown ones are refused by name.
 Built-ins stand in the tables; other distributions add theirs by the entry points `nrt.devices`,
-`nrt.sources` and `nrt.boards`.
+`nrt.sources`, `nrt.boards` and `nrt.datasets`.
 """
 
 from __future__ import annotations
@@ -12,53 +12,19 @@ import contextlib
 import importlib
 import importlib.metadata
 import inspect
-import re
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Union, Unpack, get_args, get_origin, get_type_hints
-from urllib.parse import parse_qsl, unquote
 
 from nrt.clock import microseconds
 from nrt.device import Device
 from nrt.errors import ConfigError, MissingDependency, NotFound
 from nrt.filters import Chain, Filtered
 from nrt.source import Source
-
-_URI = re.compile(r"(?P<scheme>[a-z][a-z0-9]+)(?:\+(?P<wire>[a-z0-9]+))?:(?P<rest>.*)", re.DOTALL)
-
-
-@dataclass(frozen=True, slots=True)
-class Uri:
-    """A URI taken apart; `place` is what stands between the colon (and slashes) and the question mark."""
-
-    scheme: str
-    wire: str = ""
-    place: str = ""
-    options: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    @classmethod
-    def parse(cls, text: str) -> Uri:
-        """Raises ConfigError for what is no URI."""
-        match = _URI.fullmatch(text)
-        if not match:
-            raise ConfigError(
-                f"'{text}' is no URI; write scheme:, scheme:place or scheme+wire://place?option=value"
-            )
-        place, _, query = match["rest"].partition("?")
-        try:
-            plain = query.replace("+", "%2B")  # a plus is no space here: it stands in schemes
-            options = dict(parse_qsl(plain, keep_blank_values=True, strict_parsing=bool(query)))
-        except ValueError as error:
-            raise ConfigError(f"'{text}': options are written ?name=value&name=value") from error
-        return cls(match["scheme"], match["wire"] or "", unquote(place.removeprefix("//")), options)
-
-    def __str__(self) -> str:
-        query = "&".join(f"{k}={v}" for k, v in self.options.items())
-        return (
-            f"{self.scheme}{'+' + self.wire if self.wire else ''}:{self.place}{'?' + query if query else ''}"
-        )
+from nrt.uri import URI
+from nrt.uri import Uri as Uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +83,21 @@ SOURCES: Final[Mapping[str, Entry]] = {
         "nrt.record.raw_source:RawSource", "a camera's bytes as recorded; a plain path means the same"
     ),
     "spif": Entry("nrt_drivers.cameras.spif:SpifSource", "address events over UDP: SPIF, AEStream, nrt play"),
+    "digit": Entry(
+        "nrt_sim.models.samples:DigitSource", "one held-out digit before a simulated event camera"
+    ),
     "synth": Entry("nrt_sim.sensors.source:SynthSource", "a scene seen by a simulated event camera"),
     "tcp": Entry("nrt_drivers.cameras.stream:StreamSource", "a recording's or camera's bytes over TCP"),
+}
+
+DATASETS: Final[Mapping[str, Entry]] = {
+    "digits": Entry("nrt_sim.models.samples:digits", "held-out digits, each before a simulated event camera"),
+    "tonic": Entry(
+        "nrt.dataset.tonic:tonic",
+        "a data set of tonic that is on disk: tonic:NMNIST?split=test",
+        "tonic",
+        "tonic",
+    ),
 }
 
 WIRES: Final[Mapping[str, Entry]] = {
@@ -154,9 +133,9 @@ RAW: Final = b"NRTRAW1\n"
 _RECONNECTOR: Final = Entry("nrt.live:Reconnector", "a camera that may be unplugged")
 
 
-def table(kind: Literal["devices", "sources", "boards"]) -> dict[str, Entry]:
+def table(kind: Literal["devices", "sources", "boards", "datasets"]) -> dict[str, Entry]:
     """The built-in table and what other distributions add to it, sorted by scheme."""
-    rows = dict({"devices": DEVICES, "sources": SOURCES, "boards": BOARDS}[kind])
+    rows = dict({"devices": DEVICES, "sources": SOURCES, "boards": BOARDS, "datasets": DATASETS}[kind])
     for point in importlib.metadata.entry_points(group=f"nrt.{kind}"):
         distribution = point.dist.name if point.dist else "?"
         rows.setdefault(point.name, Entry(point.value, f"from {distribution}"))
@@ -177,7 +156,7 @@ def load(entry: Entry) -> Any:
 
 def device(text: str) -> Device:
     """The device that a URI names, not yet open. Raises NotFound, ConfigError, MissingDependency."""
-    made: Device = _make(Uri.parse(text), "devices")
+    made: Device = make(Uri.parse(text), "devices")
     made.uri = text
     return made
 
@@ -192,7 +171,7 @@ def source(text: str | Path) -> Source:
     options = dict(uri.options)
     chain, patience = options.pop("filter", None), options.pop("reconnect", None)
     bare = replace(uri, options=options)
-    made: Source = _make(bare, "sources")
+    made: Source = make(bare, "sources")
     made.uri = str(bare)
     if patience is not None:
         reconnector: Callable[..., Source] = load(_RECONNECTOR)
@@ -208,7 +187,7 @@ def source(text: str | Path) -> Source:
 def _source_uri(text: str | Path) -> Uri:
     """A path stands for `file:path`; a URI is recognised by a known scheme, since paths may hold colons."""
     text = str(text)
-    match = _URI.fullmatch(text)
+    match = URI.fullmatch(text)
     if match and (match["scheme"] in table("sources") or not Path(text).exists()):
         return Uri.parse(text)
     if Path(text).exists() or "?" not in text:
@@ -225,7 +204,8 @@ def file_scheme(path: Path) -> str:
     return "file"
 
 
-def _make(uri: Uri, kind: Literal["devices", "sources"]) -> Any:
+def make(uri: Uri, kind: Literal["devices", "sources", "datasets"]) -> Any:
+    """What a row of `kind` makes of `uri`. Raises NotFound, ConfigError, MissingDependency."""
     rows = table(kind)
     if uri.scheme not in rows:
         known = ", ".join(f"{name}:" for name in rows)

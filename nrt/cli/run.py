@@ -8,7 +8,6 @@ import json as json_module
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from rich.console import Console
@@ -20,36 +19,9 @@ from nrt import formats
 from nrt.cli.choices import Choices
 from nrt.cli.interrupt import interruptible
 from nrt.clock import readable
-from nrt.errors import NotFound
 from nrt.network import Network
 from nrt.report import Report
 from nrt.run import Run
-
-
-def expand(sources: Sequence[str]) -> list[str]:
-    """Folders become the recordings in them, in order of name, each with the folder's ?options.
-
-    Raises NotFound for a folder without recordings.
-    """
-    found: list[str] = []
-    for source in sources:
-        folder, mark, options = (source, "", "") if Path(source).is_dir() else source.partition("?")
-        if not Path(folder).is_dir():
-            found.append(source)
-            continue
-        inside = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and _is_recording(path)]
-        if not inside:
-            raise NotFound(source, f"no recording of a known format in {folder}")
-        found += [f"file:{quote(str(path))}?{options}" if mark else str(path) for path in inside]
-    return found
-
-
-def _is_recording(path: Path) -> bool:
-    try:
-        formats.identify(path)
-    except nrt.StreamError:
-        return False
-    return True
 
 
 def run_one(choices: Choices, source: str, *, spikes: Path | None, report: Path | None, json: bool) -> None:
