@@ -9,7 +9,7 @@ from nrt import registry
 from nrt.dataset.dataset import Dataset
 from nrt.dataset.folder import labelled, split
 from nrt.errors import NotFound
-from nrt.registry import Uri
+from nrt.uri import Uri
 
 
 def load(text: str | Path) -> Dataset:

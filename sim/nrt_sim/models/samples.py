@@ -6,7 +6,7 @@ from typing import Final
 
 from nrt.dataset import Dataset, Sample
 from nrt.errors import ConfigError
-from nrt.registry import Uri
+from nrt.uri import Uri
 from nrt_sim.models import held_out
 from nrt_sim.models.reading import CLASSES, SENSOR, SIZE
 from nrt_sim.scenes.digits import EPISODE, Digits
