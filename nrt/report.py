@@ -13,58 +13,47 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Self
 
+from nrt import plain
 from nrt.clock import readable
 from nrt.device import Counters
+from nrt.errors import ConfigError
 from nrt.network import Semantics
-from nrt.profile import ClockMap, Energy, Histogram
+from nrt.profile import ClockMap, Decisions, Energy
+from nrt.profile import Latency as Latency
 from nrt.version import __version__
+
+FORMAT: Final = "nrt report 1"
+"""How the JSON of a report begins, so that other documents are told from it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """How late output was, in ms. since: the moment it is counted from.
+class Settings:
+    """What was chosen for a run besides network, device and source.
 
-    "schedule": when the events were due; a stall delays everything queued behind it and is counted in full
-    "read": when a packet had been decoded; a recording played as fast as possible has no other moment
+    taps, membranes: populations that were watched besides the outputs
+    decide_us:   length of the windows that are decided · label: the right answer · deadline_us: what counts as late
     """
 
-    since: Literal["schedule", "read"]
-    packets: int
-    minimum: float
-    mean: float
-    p50: float
-    p99: float
-    p999: float
-    maximum: float
-    buckets: tuple[tuple[int, int, int], ...] = ()
-    """(lowest ns, highest ns, packets) of each histogram bucket that is not empty."""
-
-    @classmethod
-    def of(cls, histogram: Histogram, since: Literal["schedule", "read"]) -> Latency:
-        """The figures of a histogram of ns."""
-        p50, p99, p999 = (histogram.percentile(q) / 1e6 for q in (50, 99, 99.9))
-        return cls(
-            since,
-            histogram.total,
-            histogram.minimum / 1e6,
-            histogram.mean / 1e6,
-            p50,
-            p99,
-            p999,
-            histogram.maximum / 1e6,
-            tuple(histogram.buckets()),
-        )
+    taps: tuple[str, ...] = ()
+    membranes: tuple[str, ...] = ()
+    decide_us: int | None = None
+    label: int | None = None
+    deadline_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one run measured. Figures that were not had are absent, never zero.
 
+    reading:  the file that the network was read from, and how (`Network.loaded`) · semantics, encoding: what came of it
+    source:   what the source says of itself: URI, format, fingerprint, serial number
     stream_s: seconds of the stream's own clock · wall_s: seconds on the host
     events, lost: taken in, and dropped before they reached the device
     counts: per firing output, the sum of payloads of each neuron; per readout, its mean membrane
+    digests:  per output, SHA-256 over all its records: equal where every spike was
+    decisions: what was decided and when; None where nothing fired and nothing was asked
     source_counts: what the source repaired (late, resets, gaps) · error: what ended the run early, or ""
     energy: figures of the run, each of something else; never added up
     clock: offset and drift of the device's clock against the host's, None where it has none of its own
@@ -84,9 +73,14 @@ class Report:
     counters: Counters
     counts: Mapping[str, tuple[float, ...]]
     latency: Latency
+    decisions: Decisions | None = None
     energy: tuple[Energy, ...] = ()
     clock: ClockMap | None = None
     error: str = ""
+    reading: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    encoding: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Settings = field(default_factory=Settings)
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     host: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -106,21 +100,29 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain numbers, strings, lists and dictionaries."""
-        result = dataclasses.asdict(self)
+        result: dict[str, Any] = {"format": FORMAT, **plain.encode(self)}
         result["real_time_factor"] = self.real_time_factor
         result["winner"] = self.winner
-        result["energy"] = [figure.to_dict() for figure in self.energy]
+        result["energy"] = [plain.encode(figure.to_dict()) for figure in self.energy]
         if self.clock is not None:
             result["clock"]["offset_us"] = self.clock.offset_us
-        return _plain(result)  # type: ignore[no-any-return]
+        return plain.encode(result)  # type: ignore[no-any-return]
 
     def to_json(self, indent: int | None = 2) -> str:
         """As JSON; what is not a number is null."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
+    @classmethod
+    def from_dict(cls, document: object) -> Self:
+        """What `to_dict` gave. Raises ConfigError where it is something else."""
+        if not isinstance(document, Mapping) or document.get("format") != FORMAT:
+            raise ConfigError(
+                f"this is no report of a run: the document does not begin with format '{FORMAT}'"
+            )
+        return plain.decode(cls, document)
+
     def rows(self) -> list[tuple[str, str]]:
         """The report as (name, text) for people."""
-        lat = self.latency
         rows = [
             ("network", f"{self.network['name']}  {self.network['hash'][:12]}"),
             ("device", self.device),
@@ -133,12 +135,8 @@ class Report:
             ("lost", _losses(self)),
             ("spikes", ", ".join(f"{k} {v:,}" for k, v in self.counters.spikes.items()) or "none"),
             ("synaptic ops", f"{sum(self.counters.synops.values()):,}"),
-            (
-                f"latency ({lat.since})",
-                f"p50 {lat.p50:.3g} ms, p99 {lat.p99:.3g}, p99.9 {lat.p999:.3g}, max {lat.maximum:.3g}"
-                if lat.packets
-                else "no packets",
-            ),
+            *self.latency.rows(),
+            *(self.decisions.rows() if self.decisions is not None else ()),
         ]
         rows += [
             ("energy" if k == 0 else "", line)
@@ -180,16 +178,6 @@ def _losses(report: Report) -> str:
         parts.append(f"{report.counters.cropped:,} left out by the encoding")
     parts += [f"{count:,} {name}" for name, count in report.source_counts.items()]
     return ", ".join(parts)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 @functools.cache

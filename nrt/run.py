@@ -5,33 +5,24 @@ ends (end of the recording, `break`, an exception, a timeout, `stop`), the pump 
 the device reset before the `async with` is left. An error of the source is raised where the user iterates,
 after every spike of the events before it.
 
-Latency: the Run keeps (end, stamp) of the packets it sent. An output packet that reaches time `end` was caused
-by the first input packet that reaches it too; the difference of their stamps goes into a histogram. Stamps of a
-paced source are the times at which its events were due, so a stall is counted for every packet it delays.
+What passes through is counted by `nrt.tally`; how latency is told is written in `nrt.profile.latency`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nrt import report
-from nrt.clock import now
-from nrt.device import Counters, Device, Energy
+from nrt.device import Device
 from nrt.errors import ConfigError
 from nrt.network import Network
-from nrt.packet import SPIKE, Packet
-from nrt.profile import ClockMap, Histogram
-from nrt.report import Latency, Report
+from nrt.packet import Packet
+from nrt.report import Report, Settings
 from nrt.source import Source
+from nrt.tally import Tally
 
 
 class Run:
@@ -43,15 +34,16 @@ class Run:
         device: Device,
         network: Network,
         claim: Callable[[], AbstractContextManager[None]],
+        settings: Settings,
     ) -> None:
+        """Raises ConfigError for settings that do not fit the network."""
         self._source, self._device, self._network, self._claim = source, device, network, claim
         self._stack = AsyncExitStack()
         self._pump_task: asyncio.Task[None] | None = None
         self._stopping = False
         self._failure: BaseException | None = None
         self._output: AsyncIterator[Packet] | None = None
-        self._tally = _Tally(network)
-        self._energy: tuple[Energy, ...] = ()
+        self._tally = Tally(network, settings)
         self._identity: dict[str, str] = {"uri": source.uri}
 
     @property
@@ -118,9 +110,7 @@ class Run:
     @property
     def report(self) -> Report:
         """What was measured: so far during the run, in all after it."""
-        return self._tally.report(
-            self._device, self._identity, dict(self._source.counters()), self._source.scheduled, self._energy
-        )
+        return self._tally.report(self._device, self._source, self._identity)
 
     def _check_shape(self) -> None:
         shape = self._source.shape
@@ -131,8 +121,9 @@ class Run:
         packets = self._source.packets()
         try:
             async for packet in packets:
-                self._tally.sent(packet)
+                self._tally.sent(packet, self._source.host_time(packet.end))
                 await self._device.send(packet)
+                self._tally.accepted()
         except asyncio.CancelledError:
             if not self._stopping:
                 raise
@@ -151,7 +142,7 @@ class Run:
 
     async def _settle(self) -> None:
         """Takes the last figures and leaves the device ready for the next run."""
-        self._energy = await self._device.energy()
+        self._tally.energy = await self._device.energy()
         self._tally.counters = self._device.counters()
         self._tally.clock = self._device.clock
         await self._device.reset()
@@ -160,102 +151,3 @@ class Run:
         aclose = getattr(self._output, "aclose", None)
         if aclose is not None:
             await aclose()
-
-
-class _Tally:
-    """Counts what passes through a run; a few additions per packet, nothing per event."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._outputs = frozenset(network.outputs)
-        self._about = {"name": network.name, "hash": network.hash, "neurons": str(network.neurons)}
-        self._sent: deque[tuple[int, int]] = deque()
-        self._latency = Histogram()
-        self._counts: dict[str, NDArray[np.float64]] = {}
-        self._readout_steps: dict[str, int] = {}
-        self._first: int | None = None
-        self._last = self._reached = 0
-        self._began = self._ended = 0
-        self._started = ""
-        self.packets = self.events = self.lost = 0
-        self.counters: Counters | None = None
-        self.clock: ClockMap | None = None
-        self.error = ""
-
-    def begin(self) -> None:
-        self._began, self._started = now(), report.timestamp()
-
-    def finish(self) -> None:
-        self._ended = self._ended or now()
-
-    def sent(self, packet: Packet) -> None:
-        if self._first is None:
-            self._first = self._reached = packet.start
-        self._last = packet.end
-        self.packets += 1
-        self.events += len(packet.data)
-        self.lost += packet.lost
-        self._sent.append((packet.end, packet.stamp))
-
-    def received(self, packet: Packet) -> None:
-        if packet.end > self._reached:
-            self._reached = packet.end
-            while self._sent and self._sent[0][0] < packet.end:
-                self._sent.popleft()
-            if self._sent:
-                self._latency.record(packet.stamp - self._sent[0][1])
-        if packet.origin in self._outputs and len(packet.data):
-            self._count(packet)
-
-    def _count(self, packet: Packet) -> None:
-        size = self._network[packet.origin].size
-        sums = np.bincount(packet.data["n"], packet.data["v"], minlength=size).astype(np.float64)
-        if packet.data.dtype != SPIKE:
-            self._readout_steps[packet.origin] = (
-                self._readout_steps.get(packet.origin, 0) + len(packet.data) // size
-            )
-        if packet.origin in self._counts:
-            self._counts[packet.origin] += sums
-        else:
-            self._counts[packet.origin] = sums
-
-    def counts(self) -> dict[str, tuple[float, ...]]:
-        """Per output with at most 10 000 neurons; zeros where nothing came."""
-        result: dict[str, tuple[float, ...]] = {}
-        for name in self._network.outputs:
-            size = self._network[name].size
-            if size <= 10_000:
-                sums = self._counts.get(name, np.zeros(size)) / self._readout_steps.get(name, 1)
-                result[name] = tuple(sums.tolist())
-        return result
-
-    def report(
-        self,
-        device: Device,
-        source: dict[str, str],
-        repaired: dict[str, int],
-        scheduled: bool,
-        energy: tuple[Energy, ...],
-    ) -> Report:
-        network = self._network
-        return Report(
-            network=self._about,
-            device=device.uri,
-            source=source,
-            semantics=dataclasses.asdict(network.semantics),
-            started=self._started,
-            stream_s=(self._last - (self._first or 0)) / 1e6,
-            wall_s=((self._ended or now()) - self._began) / 1e9 if self._began else 0.0,
-            packets=self.packets,
-            events=self.events,
-            lost=self.lost,
-            source_counts=repaired,
-            counters=self.counters or device.counters(),
-            counts=self.counts(),
-            latency=Latency.of(self._latency, "schedule" if scheduled else "read"),
-            energy=energy,
-            clock=self.clock or device.clock,
-            error=self.error,
-            versions=report.versions(),
-            host=report.host(),
-        )

@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from nrt import registry
+from nrt.clock import microseconds
 from nrt.device import Device, Placement
 from nrt.errors import ConfigError, DeviceBusy
 from nrt.network import Network
-from nrt.report import Report
+from nrt.report import Report, Settings
 from nrt.run import Run
 from nrt.source import Source
 
@@ -39,6 +41,7 @@ class Session:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._network: Network | None = None
+        self._watched = Settings()
         self._busy = False
 
     async def __aenter__(self) -> Self:
@@ -85,17 +88,42 @@ class Session:
                 f"{', '.join(reading)}: these say how to read a file, and the network is read already"
             )
         placement = await self._device.deploy(network, taps=taps, membranes=membranes)
-        self._network = network
+        self._network, self._watched = network, Settings(tuple(taps), tuple(membranes))
         return placement
 
-    def stream(self, source: Source | str | Path) -> Run:
-        """A run of `source` (or of what a URI or path names) through the deployed network."""
-        opened = source if isinstance(source, Source) else registry.source(source)
-        return Run(opened, self._device, self.network, self._claim)
+    def stream(
+        self,
+        source: Source | str | Path,
+        *,
+        decide: str | int | None = None,
+        label: int | None = None,
+        deadline: str | int | None = None,
+    ) -> Run:
+        """A run of `source` (or of what a URI or path names) through the deployed network.
 
-    async def run(self, source: Source | str | Path) -> Report:
-        """Streams `source` to its end and returns the report."""
-        run = self.stream(source)
+        decide:   length of the windows of stream in each of which the output's winner is told, such as "100ms" or µs
+        label:    the right answer, the output's neuron · deadline: what counts as late, such as "5ms" or µs
+        Raises ConfigError, NotFound.
+        """
+        settings = dataclasses.replace(
+            self._watched,
+            decide_us=None if decide is None else microseconds(decide),
+            label=label,
+            deadline_us=None if deadline is None else microseconds(deadline),
+        )
+        opened = source if isinstance(source, Source) else registry.source(source)
+        return Run(opened, self._device, self.network, self._claim, settings)
+
+    async def run(
+        self,
+        source: Source | str | Path,
+        *,
+        decide: str | int | None = None,
+        label: int | None = None,
+        deadline: str | int | None = None,
+    ) -> Report:
+        """Streams `source` to its end and returns the report; the choices are those of `stream`."""
+        run = self.stream(source, decide=decide, label=label, deadline=deadline)
         async with run:
             async for _ in run:
                 pass
@@ -119,7 +147,7 @@ class Session:
             free: asyncio.Queue[Session] = asyncio.Queue()
             for device in await self._lanes(jobs, batch):
                 session = self if device is self._device else await stack.enter_async_context(Session(device))
-                session._network = self.network
+                session._network, session._watched = self.network, self._watched
                 free.put_nowait(session)
 
             async def one(index: int) -> Report:

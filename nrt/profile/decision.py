@@ -20,7 +20,7 @@ from nrt.clock import readable
 from nrt.packet import SPIKE, Packet
 from nrt.profile.histogram import Histogram
 from nrt.profile.latency import Deadline
-from nrt.profile.spread import Spread, figures
+from nrt.profile.spread import Spread, figures, milliseconds
 
 KEPT: Final = 10_000
 """Answers that a report lists; all are counted."""
@@ -64,6 +64,25 @@ class Decisions:
     late: Spread | None = None
     deadline: Deadline | None = None
 
+    def rows(self) -> list[tuple[str, str]]:
+        """As (name, text) for people."""
+        rows: list[tuple[str, str]] = []
+        if self.late is not None:
+            right = "" if self.right is None else f", {self.right:,} right (label {self.label})"
+            when = f", known p50 {milliseconds(self.late.p50)} ms, p99 {milliseconds(self.late.p99)} after the window's end"
+            text = f"{self.count:,} every {readable(self.window_us)}{right}, {self.undecided:,} undecided"
+            rows.append(("decisions", text + (when if self.count else "")))
+        if self.deadline is not None:
+            rows.append(("their deadline", str(self.deadline)))
+        for name, moment in (("first spike", self.first_spike), ("first right", self.first_right)):
+            if moment is not None:
+                rows.append((name, str(moment)))
+        if self.label is not None:
+            rows.append(
+                ("right for good", str(self.stable or f"never: label {self.label} does not win at the end"))
+            )
+        return rows
+
 
 class Decider:
     """Follows the packets of one output of `size` neurons. window, deadline: µs; label: the right answer."""
@@ -104,8 +123,14 @@ class Decider:
         while (edge := self._reached + window) <= packet.end:
             upto = int(np.searchsorted(times, edge))
             self._add(packet, at, upto)
-            at, self._reached = upto, edge
-            self._decide(edge, packet, cause)
+            at, empty = upto, not self._sums.any()
+            if (
+                empty
+            ):  # a silence of any length is decided at once: as many windows as end before the next spike
+                until = packet.end if at == len(times) else min(int(times[at]), packet.end)
+                edge += (until - edge) // window * window
+            self._decide(edge, (edge - self._reached) // window, packet, cause)
+            self._reached = edge
             self._sums[:] = 0
         self._add(packet, at, len(packet.data))
 
@@ -119,14 +144,14 @@ class Decider:
         winners = np.flatnonzero(self._sums == best)
         return int(winners[0]) if len(winners) == 1 and best else -1
 
-    def _decide(self, edge: int, packet: Packet, cause: int) -> None:
+    def _decide(self, edge: int, windows: int, packet: Packet, cause: int) -> None:
+        """The winner of the window that ends at `edge`; several are windows of silence."""
         winner, late = self._winner(), packet.stamp - cause
-        self._count += 1
-        self._undecided += winner < 0
-        if len(self._answers) < KEPT:
-            self._answers.append(winner)
-        self._late.record(late)
-        self._missed += self._deadline is not None and late > self._deadline * 1_000
+        self._count += windows
+        self._undecided += windows * (winner < 0)
+        self._answers.extend([winner] * min(windows, KEPT - len(self._answers)))
+        self._late.record(late, windows)
+        self._missed += windows * (self._deadline is not None and late > self._deadline * 1_000)
         self._judge(winner, edge, packet, cause)
 
     def _judge(self, winner: int, edge: int, packet: Packet, cause: int) -> None:

@@ -28,15 +28,15 @@ class Histogram:
         self.minimum = 0
         self._sum = 0
 
-    def record(self, value: int) -> None:
-        """Counts one value; negative ones count as zero."""
+    def record(self, value: int, times: int = 1) -> None:
+        """Counts one value, once or several times; negative ones count as zero."""
         value = max(value, 0)
         exponent = max(value.bit_length() - BITS, 0)
-        self.counts[exponent * _HALF + (value >> exponent)] += 1
+        self.counts[exponent * _HALF + (value >> exponent)] += times
         self.minimum = min(self.minimum, value) if self.total else value
         self.maximum = max(self.maximum, value)
-        self.total += 1
-        self._sum += value
+        self.total += times
+        self._sum += value * times
 
     def record_all(self, values: NDArray[np.int64]) -> None:
         """Counts many values at once; as `record` for each of them."""

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from nrt.clock import readable
 from nrt.packet import Packet
 from nrt.profile.histogram import Histogram
-from nrt.profile.spread import Spread, figures
+from nrt.profile.spread import Spread, figures, milliseconds
 
 Since = Literal["schedule", "read"]
 HOST: Final = "host"
@@ -60,8 +60,8 @@ class Deadline:
     worst_ms: float
 
     def __str__(self) -> str:
-        share = f" ({100 * self.missed / self.packets:.2g} %)" if self.packets else ""
-        worst = f"worst {self.worst_ms:.3g} ms"
+        share = f" ({100 * self.missed / self.packets:.1f} %)" if self.packets else ""
+        worst = f"worst {milliseconds(self.worst_ms)} ms"
         return f"{self.missed:,} of {self.packets:,}{share} later than {self.limit_ms:g} ms, {worst}"
 
 
@@ -111,6 +111,32 @@ class Latency(Spread):
         """The figures of a histogram of ns alone."""
         return cls(since=since, **figures(histogram))
 
+    def rows(self) -> list[tuple[str, str]]:
+        """As (name, text) for people."""
+        name = f"latency ({self.since})"
+        if not self.packets:
+            return [(name, "no packets")]
+        p50, p99, p999, most, iqr, jitter = map(
+            milliseconds, (self.p50, self.p99, self.p999, self.maximum, self.iqr, self.jitter)
+        )
+        text = f"p50 {p50} ms, p99 {p99}, p99.9 {p999}, max {most}"
+        rows = [(name, f"{text}; middle half within {iqr}, p99 - p50 {jitter}")]
+        if self.phases:
+            ways = (f"{each.name} {milliseconds(each.p50)}/{milliseconds(each.p99)}" for each in self.phases)
+            rows.append(("on the way", f"{', '.join(ways)} ms (p50/p99){self._clocks()}"))
+        if self.floor is not None:
+            rows.append(("latency floor", str(self.floor)))
+        if self.unanswered:
+            rows.append(("unanswered", f"{self.unanswered:,} packets"))
+        if self.deadline is not None:
+            rows.append(("deadline", str(self.deadline)))
+        return rows
+
+    def _clocks(self) -> str:
+        """Whose clock measured what the host's did not."""
+        others = [each for each in self.phases if each.clock != HOST]
+        return f"; {', '.join(each.name for each in others)} by {others[0].clock}" if others else ""
+
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
@@ -153,7 +179,7 @@ class Stopwatch:
         self._packets = self._stream = self._longest = 0
 
     def sent(self, packet: Packet, taken: int, sensed: int | None) -> None:
-        """An input packet was taken from its source at host ns `taken`; its end was at `sensed`, where that is known."""
+        """An input packet was taken from its source at host ns `taken`; its end was at `sensed` or nobody knows."""
         if self._reached is None:
             self._reached = packet.start
         span = packet.end - packet.start

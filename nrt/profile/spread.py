@@ -28,6 +28,11 @@ class Spread:
     buckets: tuple[tuple[int, int, int], ...] = ()
 
 
+def milliseconds(ms: float) -> str:
+    """ms for people, without the unit: 0.042, 3.14, 437."""
+    return f"{ms:.3g}" if ms < 1_000 else f"{ms:,.0f}"
+
+
 def figures(histogram: Histogram) -> dict[str, Any]:
     """The fields of a Spread, so that what is more than one can be made of them."""
     p25, p50, p75, p99, p999 = (histogram.percentile(q) / 1e6 for q in (25, 50, 75, 99, 99.9))
