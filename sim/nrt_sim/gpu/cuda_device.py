@@ -17,7 +17,7 @@ from nrt_sim.engine import Engine
 from nrt_sim.gpu.device import GpuDevice
 from nrt_sim.gpu.energy import Meter, idle_watts
 from nrt_sim.gpu.failures import translated
-from nrt_sim.gpu.nvml import Nvml
+from nrt.profile.nvml import Nvml
 from nrt_sim.gpu.ops import MakeOps
 from nrt_sim.gpu.simulation import Projections, Simulation
 from nrt_sim.gpu.survey import cupy_cuda, obstacle, survey, torch_cuda

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nrt.errors import DeviceError
-from nrt_sim.gpu.nvml import Nvml
+from nrt.profile.nvml import Nvml
 
 
 def torch_cuda() -> str:

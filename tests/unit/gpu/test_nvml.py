@@ -14,7 +14,7 @@ import nrt
 from nrt.errors import DeviceError
 from nrt_sim.gpu.cuda_device import CudaDevice
 from nrt_sim.gpu.energy import Meter, idle_watts, per_work
-from nrt_sim.gpu.nvml import Gpu, Nvml
+from nrt.profile.nvml import Gpu, Nvml
 from nrt_sim.gpu.survey import obstacle, survey
 
 GIB = 2**30
