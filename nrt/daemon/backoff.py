@@ -1,0 +1,34 @@
+"""How long to wait before something that failed is tried again: longer each time, never too long, never in step."""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+FIRST: Final = 0.5
+"""Seconds before the first attempt."""
+MOST: Final = 30.0
+CALM: Final = 60.0
+"""Seconds that it must have worked for, to begin anew with the shortest delay."""
+SPREAD: Final = 0.25
+"""Part of a delay by which it is longer or shorter at random, so that many nodes do not come back at once."""
+
+
+class Backoff:
+    """Delays in s: doubled with every failure up to `most`."""
+
+    def __init__(self, first: float = FIRST, most: float = MOST, chance: random.Random | None = None) -> None:
+        self._first, self._most = first, most
+        self._delay = first
+        self._chance = chance or random.Random()
+
+    def next(self, worked: float = 0.0) -> float:
+        """The delay after it worked for `worked` seconds and failed."""
+        if worked >= CALM:
+            self._delay = self._first
+        delay, self._delay = self._delay, min(2 * self._delay, self._most)
+        return delay * self._chance.uniform(1 - SPREAD, 1 + SPREAD)
+
+    def reset(self) -> None:
+        """Begins anew with the shortest delay."""
+        self._delay = self._first
