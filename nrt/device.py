@@ -108,6 +108,8 @@ class Device(ABC):
     """Whose clock the moments `begun` and `done` of its packets were read from."""
     wires: ClassVar[tuple[str, ...]] = ()
     """The wires of `nrt.wire` that it speaks over, by the name in a URI (`serial`); their options are its own too."""
+    exclusive: ClassVar[bool] = False
+    """Whether there is one of it that two processes should not use at once (`nrt.lease`), though it has no wire."""
 
     @classmethod
     def availability(cls) -> str:

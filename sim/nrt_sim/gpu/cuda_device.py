@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from nrt.device import Energy
 from nrt.errors import ConfigError, DeviceError, DeviceLost, MissingDependency, NotFound
 from nrt.network import Network
 from nrt.packet import EVENT
+from nrt.profile.nvml import Nvml
 from nrt.registry import Uri
 from nrt_sim.engine import Engine
 from nrt_sim.gpu.device import GpuDevice
-from nrt_sim.gpu.energy import Meter, idle_watts
 from nrt_sim.gpu.failures import translated
-from nrt.profile.nvml import Nvml
 from nrt_sim.gpu.ops import MakeOps
 from nrt_sim.gpu.simulation import Projections, Simulation
 from nrt_sim.gpu.survey import cupy_cuda, obstacle, survey, torch_cuda
@@ -32,20 +30,17 @@ if TYPE_CHECKING:
 class CudaDevice(GpuDevice):
     """float32 on GPU N (0 by default); kernels by CuPy, dense projections by torch, a CUDA graph per pass.
 
-    energy: whether runs of 5 s and more report what the GPU's own counter says; opening then takes 5 s longer, in
-    which the idle GPU is measured
+    What it takes, the meter `nvml:N` measures.
     """
 
-    def __init__(
-        self, uri: Uri, *, span: int = 1, projections: Projections = "measured", energy: bool = False
-    ) -> None:
+    exclusive = True
+
+    def __init__(self, uri: Uri, *, span: int = 1, projections: Projections = "measured") -> None:
         super().__init__(uri, span, projections, "float32")
         if uri.place and not uri.place.isdecimal():
             raise ConfigError(f"{self.uri}: '{uri.place}' is no number of a GPU; write cuda:0")
         self._index = int(uri.place or 0)
-        self._options = (span, projections, energy)
-        self._wants_energy = energy
-        self._meter: Meter | None = None
+        self._options = (span, projections)
         self._name = ""
 
     @classmethod
@@ -62,8 +57,6 @@ class CudaDevice(GpuDevice):
             raise DeviceError(self.uri, reason)
         index = await asyncio.to_thread(self._of_driver, nvml)
         self._name = nvml.gpus()[index].name
-        if self._wants_energy:
-            await self._prepare_meter(nvml, index)
 
     def _of_driver(self, nvml: Nvml) -> int:
         """The driver's number of this GPU. CUDA numbers the fastest first, and only those that it may see."""
@@ -79,30 +72,10 @@ class CudaDevice(GpuDevice):
             uuid = getattr(torch.cuda.get_device_properties(self._index), "uuid", None)  # torch 2.5 and later
         return self._index if uuid is None else nvml.index(str(uuid))
 
-    async def _prepare_meter(self, nvml: Nvml, index: int) -> None:
-        def read() -> float:
-            return nvml.energy(index)
-
-        idle = await asyncio.to_thread(idle_watts, read)
-        self._meter = Meter(read, self._name, idle)
-
     @property
     def name(self) -> str:
         """What the driver calls this GPU."""
         return self._name
-
-    @property
-    def meter(self) -> Meter | None:
-        return self._meter
-
-    async def reset(self) -> None:
-        await super().reset()
-        if self._meter is not None:
-            self._meter.begin()
-
-    async def energy(self) -> tuple[Energy, ...]:
-        figure = None if self._meter is None else self._meter.energy()
-        return () if figure is None else (figure,)
 
     def traffic(self, simulation: Simulation, work: Callable[[], object]) -> tuple[float, float]:
         """Counted from the launches' arguments and the spikes there were, every projection spike by spike."""
@@ -153,5 +126,5 @@ class CudaDevice(GpuDevice):
         return (f"on {self._name}", "the CUDA kernels were checked without a GPU; see docs/gpu.md")
 
     def _sibling(self) -> CudaDevice:
-        span, projections, energy = self._options
-        return CudaDevice(self._uri, span=span, projections=projections, energy=energy)
+        span, projections = self._options
+        return CudaDevice(self._uri, span=span, projections=projections)
