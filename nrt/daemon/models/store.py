@@ -110,7 +110,8 @@ class Store:
             used |= {each for each in (state.current, state.previous) if each is not None}
         idle = [each for each in self.addresses() if each not in used]
         for address in idle[: -self._keep or None]:
-            self._path(address).unlink(missing_ok=True)
+            for path in self._folder.glob(f"{address}.*"):  # the package and what was unpacked of it
+                path.unlink(missing_ok=True)
 
     def _path(self, address: str) -> Path:
         return self._folder / f"{address}{_ENDING}"
