@@ -69,7 +69,8 @@ class Decisions:
         rows: list[tuple[str, str]] = []
         if self.late is not None:
             right = "" if self.right is None else f", {self.right:,} right (label {self.label})"
-            when = f", known p50 {milliseconds(self.late.p50)} ms, p99 {milliseconds(self.late.p99)} after the window's end"
+            p50, p99 = milliseconds(self.late.p50), milliseconds(self.late.p99)
+            when = f", known p50 {p50} ms, p99 {p99} after the window's end"
             text = f"{self.count:,} every {readable(self.window_us)}{right}, {self.undecided:,} undecided"
             rows.append(("decisions", text + (when if self.count else "")))
         if self.deadline is not None:
