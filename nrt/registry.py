@@ -3,7 +3,7 @@
 `scheme[+wire]:[//place][?option=value&…]`: `cpu:`, `cuda:0`, `tinyodin+serial:///dev/ttyACM0?baud=2000000`,
 `file:wave.aedat4?speed=1`. Options are the class's keyword arguments; unknown ones are refused by name.
 Built-ins stand in the tables; other distributions add theirs by the entry points `nrt.devices`,
-`nrt.sources`, `nrt.boards` and `nrt.datasets`.
+`nrt.sources`, `nrt.boards`, `nrt.datasets` and `nrt.meters`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nrt.clock import microseconds
 from nrt.device import Device
 from nrt.errors import ConfigError, MissingDependency, NotFound
 from nrt.filters import Chain, Filtered
+from nrt.profile.meters.base import Meter
 from nrt.source import Source
 from nrt.uri import URI
 from nrt.uri import Uri as Uri
@@ -128,14 +129,46 @@ BOARDS: Final[Mapping[str, Entry]] = {
 """Emulated boards: what stands behind `scheme+emu:`, and what `nrt emulate` serves to other processes."""
 
 
+METERS: Final[Mapping[str, Entry]] = {
+    "hwmon": Entry(
+        "nrt.profile.meters.hwmon:HwmonMeter",
+        "a board's power monitor, such as hwmon:ina3221 (INA226, Jetson)",
+    ),
+    "joulescope": Entry(
+        "nrt_drivers.joulescope:JoulescopeMeter",
+        "Joulescope JS110 or JS220 on USB (never tried on one)",
+        "joulescope",
+        "meters",
+    ),
+    "nvml": Entry("nrt.profile.meters.nvml:NvmlMeter", "the energy counter of NVIDIA GPU N: nvml:0"),
+    "ppk2": Entry(
+        "nrt_drivers.ppk2.meter:Ppk2Meter",
+        "Nordic Power Profiler Kit II on a serial line (never tried on one)",
+    ),
+    "rapl": Entry(
+        "nrt.profile.meters.rapl:RaplMeter", "energy counters of the processor: packages, DRAM, platform"
+    ),
+}
+"""Meters for `nrt run --meter`; `nrt meters` says which are there."""
+
 RAW: Final = b"NRTRAW1\n"
 """How a raw recording begins (`nrt.record.raw`)."""
 _RECONNECTOR: Final = Entry("nrt.live:Reconnector", "a camera that may be unplugged")
 
 
-def table(kind: Literal["devices", "sources", "boards", "datasets"]) -> dict[str, Entry]:
+Kind = Literal["devices", "sources", "boards", "datasets", "meters"]
+
+
+def table(kind: Kind) -> dict[str, Entry]:
     """The built-in table and what other distributions add to it, sorted by scheme."""
-    rows = dict({"devices": DEVICES, "sources": SOURCES, "boards": BOARDS, "datasets": DATASETS}[kind])
+    tables = {
+        "devices": DEVICES,
+        "sources": SOURCES,
+        "boards": BOARDS,
+        "datasets": DATASETS,
+        "meters": METERS,
+    }
+    rows = dict(tables[kind])
     for point in importlib.metadata.entry_points(group=f"nrt.{kind}"):
         distribution = point.dist.name if point.dist else "?"
         rows.setdefault(point.name, Entry(point.value, f"from {distribution}"))
@@ -158,6 +191,12 @@ def device(text: str) -> Device:
     """The device that a URI names, not yet open. Raises NotFound, ConfigError, MissingDependency."""
     made: Device = make(Uri.parse(text), "devices")
     made.uri = text
+    return made
+
+
+def meter(text: str) -> Meter:
+    """The meter that a URI names, not yet open. Raises NotFound, ConfigError, MissingDependency."""
+    made: Meter = make(Uri.parse(text), "meters")
     return made
 
 
@@ -204,7 +243,7 @@ def file_scheme(path: Path) -> str:
     return "file"
 
 
-def make(uri: Uri, kind: Literal["devices", "sources", "datasets"]) -> Any:
+def make(uri: Uri, kind: Literal["devices", "sources", "datasets", "meters"]) -> Any:
     """What a row of `kind` makes of `uri`. Raises NotFound, ConfigError, MissingDependency."""
     rows = table(kind)
     if uri.scheme not in rows:

@@ -25,6 +25,8 @@ from nrt.clock import microseconds
 from nrt.device import Device, Placement
 from nrt.errors import ConfigError, DeviceBusy
 from nrt.network import Network
+from nrt.profile.meters import Meter, measure
+from nrt.profile.meters.measure import WINDOWS
 from nrt.report import Report, Settings
 from nrt.run import Run
 from nrt.source import Source
@@ -68,6 +70,12 @@ class Session:
         if self._network is None:
             raise ConfigError("no network is deployed; call deploy first")
         return self._network
+
+    async def fork(self) -> Session:
+        """A session on an independent copy of the device, with the same network deployed. Raises Unsupported."""
+        forked = Session(await self._device.fork())
+        forked._network, forked._watched = self.network, self._watched
+        return forked
 
     async def deploy(
         self,
@@ -128,6 +136,26 @@ class Session:
             async for _ in run:
                 pass
         return run.report
+
+    async def measure(
+        self, source: str | Path, meters: Sequence[Meter], *, windows: int = WINDOWS, seconds: float = 0.0
+    ) -> Report:
+        """Streams a recording again and again while `meters` look; the last run's report, with their figures in it.
+
+        windows, seconds: how many, and how long at least; see `nrt.profile.meters.measure`, which says how. Figures
+        are of one run. Raises ConfigError for a source without an end, DeviceError for meters that cannot be trusted.
+        """
+        if not registry.source(source).finite:
+            raise ConfigError(
+                f"{source} has no end: record it first, a meter needs the same work again and again"
+            )
+        last: list[Report] = []
+
+        async def once() -> None:
+            last[:] = [await self.run(source)]
+
+        energy = await measure(meters, once, windows=windows, seconds=seconds)
+        return dataclasses.replace(last[0], energy=(*energy, *last[0].energy))
 
     async def run_all(
         self,

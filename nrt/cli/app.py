@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import nrt
-from nrt.cli import bench, package, spec
+from nrt.cli import bench, package, serve, spec
 from nrt.cli.options import Choose, Dt, Encode, Json, Like, Limit, NetworkFile, SourceUri, Tap
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(bench.app, name="bench")
 app.add_typer(package.app, name="package")
 app.add_typer(spec.app, name="spec")
+app.command()(serve.serve)
 
 
 def _version(wanted: bool) -> None:
@@ -55,6 +56,14 @@ def devices(
     from nrt.cli.show import show_registry
 
     show_registry(json)
+
+
+@app.command()
+def meters(json: Json = False) -> None:
+    """List energy meters: which there are on this machine, and what each still needs."""
+    from nrt.cli.meters import show_meters
+
+    show_meters(json)
 
 
 @app.command()
@@ -133,6 +142,11 @@ def run(
     batch: Annotated[
         int, typer.Option(min=1, help="Recordings that the device computes together (torch:, cuda:).")
     ] = 1,
+    meter: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure energy with this meter, such as rapl: (`nrt meters`); may be repeated."),
+    ] = None,
+    windows: Annotated[int, typer.Option(min=1, help="With --meter: how often it is measured.")] = 3,
     json: Json = False,
 ) -> None:
     """Stream recordings through a network and report spikes, latency and losses."""
@@ -142,7 +156,15 @@ def run(
 
     choices = Choices.of(network, on, dt, like, choose, encode, tap)
     found = recordings(sources)
-    if len(found) == 1:
+    if meter:
+        from nrt.cli.meters import run_measured
+
+        if len(found) != 1 or spikes is not None:
+            raise typer.BadParameter(
+                "--meter repeats one recording; it writes no spikes and takes no second one"
+            )
+        run_measured(choices, found[0], meter, windows=windows, report=report, json=json)
+    elif len(found) == 1:
         run_one(choices, found[0], spikes=spikes, report=report, json=json)
     else:
         run_many(choices, found, jobs=jobs, batch=batch, report=report, json=json)

@@ -61,11 +61,14 @@ def gpu(
         Path | None, typer.Option(help="Folder of yardsticks, whose nets are used; needs torch and g++.")
     ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="Repetitions; medians are printed.")] = 7,
+    meter: Annotated[
+        list[str] | None, typer.Option(help="Measure energy too, with this meter; may be repeated.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """The GPU simulator on a convolutional and a recurrent net: time, launches and bytes per step, beside peers."""
     bench = importlib.import_module("nrt_sim.gpu.bench")
-    rows, notes = bench.measure(device, batch, peers, against, repeat)
+    rows, notes = bench.measure(device, batch, peers, against, repeat, meters=meter or ())
     if json:
         print(json_module.dumps([dataclasses.asdict(row) for row in rows], indent=2))
         return

@@ -7,8 +7,10 @@ up, for each is of something else.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
+
+from nrt.errors import ConfigError
 
 Kind = Literal["measured", "modelled", "published"]
 KINDS: Final[tuple[Kind, ...]] = ("measured", "modelled", "published")
@@ -51,6 +53,18 @@ class Energy:
             return None
         return self.joules - self.idle_watts * self.seconds
 
+    def each(self, count: int) -> Energy:
+        """Of one of `count` equal parts of it, such as time steps or decisions. Raises ConfigError for none."""
+        if count < 1:
+            raise ConfigError(f"an energy cannot be shared by {count}")
+        return replace(
+            self,
+            joules=self.joules / count,
+            seconds=None if self.seconds is None else self.seconds / count,
+            interval=_shared(self.interval, count),
+            net_interval=_shared(self.net_interval, count),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As plain values, `net` among them."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -91,6 +105,10 @@ def readable_joules(joules: float) -> str:
         return f"{joules:.3g} J"
     factor, prefix = next(each for each in _PREFIXES if size >= each[0] * 0.9995)
     return f"{joules / factor:.3g} {prefix}J"
+
+
+def _shared(interval: tuple[float, float] | None, count: int) -> tuple[float, float] | None:
+    return None if interval is None else (interval[0] / count, interval[1] / count)
 
 
 def _spread(interval: tuple[float, float] | None) -> str:

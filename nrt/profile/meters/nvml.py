@@ -44,7 +44,7 @@ class NvmlMeter(PolledMeter):
             nvml = load()
             ready = [f"nvml:{gpu.index} {gpu.name}" for gpu in nvml.gpus() if nvml.energy(gpu.index) >= 0]
         except DeviceError as error:
-            return str(error)
+            return str(error).removeprefix(f"{error.uri}: ")
         return "ready: " + ", ".join(ready) if ready else "the NVIDIA driver sees no GPU"
 
     @property

@@ -43,8 +43,10 @@ class RaplMeter(PolledMeter):
         """Which zones there are, or what stands in the way."""
         try:
             probes = cls(Uri("rapl"), sys)._find()
-        except (NotFound, DeviceError) as error:
+        except NotFound as error:
             return str(error)
+        except DeviceError as error:
+            return str(error).removeprefix(f"{error.uri}: ")
         return "ready: " + ", ".join(probe.channel.name for probe in probes)
 
     @property
@@ -71,14 +73,12 @@ class RaplMeter(PolledMeter):
         }
         if not chosen:
             known = sorted(set(zones.values()))
-            raise NotFound(
-                self._name,
-                f"{self._name}: no such RAPL zone; there is {', '.join(known)}"
-                if known
-                else f"{self._name}: this machine shows no RAPL counters ({self._root} has none; virtual machines and "
-                "most ARM processors have none)",
-                known,
+            none = (
+                f"no RAPL counters in {self._root}; virtual machines and most ARM processors have none, others need "
+                "the kernel module intel_rapl_msr"
             )
+            there = f"no RAPL zone '{self._wanted}'; there is {', '.join(known)}"
+            raise NotFound(self._wanted or "rapl", there if known else none, known)
         return [self._probe(path, name, zones) for path, name in chosen.items()]
 
     def _zones(self) -> list[Path]:

@@ -23,14 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nrt
+from nrt import registry
 from nrt.errors import ConfigError, NotFound
 from nrt.network.operators import Conv, Dense
 from nrt.packet import SPIKE
+from nrt.profile import Energy
+from nrt.profile.meters import Meter
+from nrt.profile.meters import measure as measure_energy
 from nrt_sim.bench import DT, Case, cases, one_core
 from nrt_sim.cpu.engine import CpuEngine
 from nrt_sim.gpu.bench_peers import LIBRARIES
 from nrt_sim.gpu.device import GpuDevice
-from nrt_sim.gpu.energy import per_work
 from nrt_sim.gpu.memory import least_bytes
 from nrt_sim.gpu.simulation import Simulation
 from nrt_sim.yardstick import Yardstick
@@ -58,7 +61,7 @@ class Row:
 
     milliseconds: median · launches: operators or kernels · moved, least: bytes moved, and what must be at least
     synops: per step · equal: whether the outputs' spike counts are those of `cpu:`
-    joules: per step, one figure per window of 5 s; none without a meter (`cuda:0?energy=yes`)
+    energy: of a step, one figure per channel of each meter; none without a meter
     """
 
     net: str
@@ -72,7 +75,7 @@ class Row:
     equal: bool
     ways: Mapping[str, str]
     peers: Sequence[Peer] = field(default_factory=tuple[Peer, ...])
-    joules: Sequence[float] = ()
+    energy: Sequence[Energy] = ()
 
     @property
     def giga_synops(self) -> float:
@@ -140,21 +143,24 @@ def measure(
     against: Path | None = None,
     repeat: int = 7,
     nets: Sequence[Case] = (),
+    meters: Sequence[str] = (),
 ) -> tuple[list[Row], list[str]]:
     """The rows, and a note for each peer that could not run. Raises ConfigError for a device that is no GPU simulator.
 
     peers: a Python that has SpikingJelly or snnTorch · against: folder of yardsticks, whose nets are used
-    nets: others than (a) and (b), of the same forms
+    nets: others than (a) and (b), of the same forms · meters: URIs of meters that measure nrt's energy
     """
     with ExitStack() as stack:
         yardstick = None if against is None else stack.enter_context(Yardstick.built(against, None))
         nets = nets or list(cases(yardstick))
         stack.enter_context(one_core())
-        return asyncio.run(_measure(device, batch, peers, nets, repeat))
+        return asyncio.run(
+            _measure(device, batch, peers, nets, repeat, [registry.meter(each) for each in meters])
+        )
 
 
 async def _measure(
-    uri: str, batch: int, python: str | None, nets: Sequence[Case], repeat: int
+    uri: str, batch: int, python: str | None, nets: Sequence[Case], repeat: int, meters: Sequence[Meter]
 ) -> tuple[list[Row], list[str]]:
     async with nrt.open(uri) as session:
         device = session.device
@@ -167,7 +173,7 @@ async def _measure(
             notes = [f"{peer.library} did not run: {peer.reason}" for peer in asked if peer.reason]
             running = [peer for peer in asked if not peer.reason]
             rows = [
-                _row(device, case, size, running, folder, repeat)
+                await _row(device, case, size, running, folder, repeat, meters)
                 for case in map(_shortened, nets)
                 for size in ((1, batch) if case.net == "b" or case.rate == BATCH_RATE else (1,))
             ]
@@ -179,7 +185,15 @@ def _shortened(case: Case) -> Case:
     return Case(case.net, case.rate, case.network, case.records[: int(case.bounds[steps])], steps)
 
 
-def _row(device: GpuDevice, case: Case, batch: int, peers: Sequence[_Peer], folder: Path, repeat: int) -> Row:
+async def _row(
+    device: GpuDevice,
+    case: Case,
+    batch: int,
+    peers: Sequence[_Peer],
+    folder: Path,
+    repeat: int,
+    meters: Sequence[Meter],
+) -> Row:
     simulation = device.simulate(case.network, case.network.outputs, batch)
     path = _written(case, folder) if peers else folder
     ours: list[float] = []
@@ -223,18 +237,22 @@ def _row(device: GpuDevice, case: Case, batch: int, peers: Sequence[_Peer], fold
             )
             for name, times in theirs.items()
         ),
-        _joules(device, simulation, case, batch),
+        await _energy(meters, simulation, case, batch),
     )
     simulation.close()
     return row
 
 
-def _joules(device: GpuDevice, simulation: Simulation, case: Case, batch: int) -> Sequence[float]:
-    def work() -> int:
-        _run(simulation, case, batch)
-        return case.steps
+async def _energy(
+    meters: Sequence[Meter], simulation: Simulation, case: Case, batch: int
+) -> tuple[Energy, ...]:
+    """Of one step of the whole batch."""
 
-    return () if device.meter is None else per_work(device.meter, work)
+    async def work() -> None:
+        _run(simulation, case, batch)
+
+    found = await measure_energy(meters, work) if meters else ()
+    return tuple(figure.each(case.steps) for figure in found)
 
 
 def _run(simulation: Simulation, case: Case, batch: int) -> tuple[float, NDArray[np.int64]]:
@@ -295,7 +313,6 @@ def table(rows: Sequence[Row]) -> str:
             f"  {r.least / 1e6:8.2f}  {r.giga_synops:8.3f}  {'yes' if r.equal else 'NO':>7}  {peers or '-'}"
         )
     for r in rows:
-        if r.joules:
-            windows = ", ".join(f"{joules * 1e3:.3g}" for joules in r.joules)
-            lines.append(f"net {r.net}, {r.rate:.0f}, batch {r.batch}: {windows} mJ per step, measured")
+        for figure in r.energy:
+            lines.append(f"net {r.net}, {r.rate:.0f}, batch {r.batch}, each step: {figure}")
     return "\n".join(lines)

@@ -18,7 +18,6 @@ from nrt.registry import Uri
 from nrt_sim.clocked import ClockedDevice
 from nrt_sim.engine import Engine
 from nrt_sim.gpu import memory
-from nrt_sim.gpu.energy import Meter
 from nrt_sim.gpu.engine import GpuEngine
 from nrt_sim.gpu.failures import translated
 from nrt_sim.gpu.ops import MakeOps
@@ -51,11 +50,6 @@ class GpuDevice(ClockedDevice):
     def threads(self) -> int:
         """Threads of the host that compute."""
         return 1
-
-    @property
-    def meter(self) -> Meter | None:
-        """What measures the energy of this device; None where nothing does."""
-        return None
 
     def simulate(self, network: Network, watched: Sequence[str], batch: int) -> Simulation:
         """A simulation on this device without a stream around it, for benchmarks. Raises DeployError."""

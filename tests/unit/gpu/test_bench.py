@@ -15,6 +15,7 @@ import torch
 from nrt.errors import ConfigError, NotFound
 from nrt.network import Dense, Network, Population, Projection, neuron
 from nrt.packet import SPIKE
+from nrt.profile import Energy
 from nrt.registry import Uri
 from nrt_sim.bench import DT, Case, cases
 from nrt_sim.cpu.engine import CpuEngine
@@ -51,8 +52,8 @@ def test_the_table_has_the_ratio_to_each_peer_and_names_one_with_other_counts() 
     assert "2.50 x, OTHER COUNTS" in text
     assert "NO" in text
     assert "mJ" not in text
-    metered = dataclasses.replace(ROW, joules=(0.0123, 0.0124))
-    assert "net a, 2000, batch 16: 12.3, 12.4 mJ per step, measured" in table([metered])
+    metered = dataclasses.replace(ROW, energy=(Energy(0.0123, "measured", "a meter", "GPU"),))
+    assert "net a, 2000, batch 16, each step: 12.3 mJ measured, GPU (a meter)" in table([metered])
     assert "1.000" in text  # 2 · 10^7 synops in 20 ms
 
 

@@ -12,9 +12,8 @@ import torch
 
 import nrt
 from nrt.errors import DeviceError
-from nrt_sim.gpu.cuda_device import CudaDevice
-from nrt_sim.gpu.energy import Meter, idle_watts, per_work
 from nrt.profile.nvml import Gpu, Nvml
+from nrt_sim.gpu.cuda_device import CudaDevice
 from nrt_sim.gpu.survey import obstacle, survey
 
 GIB = 2**30
@@ -100,64 +99,6 @@ def test_a_gpu_that_is_gone_says_so() -> None:
     nvml = Nvml(Library(nvmlDeviceGetTotalEnergyConsumption=15))
     with pytest.raises(DeviceError, match="the GPU is lost"):
         nvml.energy(1)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_energy_is_the_difference_of_the_counter_with_the_idle_power_beside_it() -> None:
-    library, clock = Library(), Clock()
-    nvml = Nvml(library)
-    meter = Meter(lambda: nvml.energy(1), "NVIDIA GPU 101", idle_watts=71.25, seconds=clock)
-    clock.now, library.millijoules = 100.0, library.millijoules + 1_000_000
-    meter.begin()
-    clock.now, library.millijoules = 106.0, library.millijoules + 1_500_000
-    energy = meter.energy()
-    assert energy is not None
-    assert (energy.joules, energy.kind) == (1500.0, "measured")
-    assert (energy.source, energy.seconds) == ("energy counter of NVIDIA GPU 101", 6.0)
-    assert energy.net == 1500.0 - 6.0 * 71.25
-
-
-def test_a_window_too_short_for_the_counter_has_no_figure() -> None:
-    clock = Clock()
-    meter = Meter(lambda: 0.0, "a GPU", seconds=clock)
-    clock.now = 4.9
-    assert meter.energy() is None
-    clock.now = 5.0
-    assert "idle not measured" in str(meter.energy())
-
-
-def test_idle_power_is_measured_over_five_seconds() -> None:
-    library, clock = Library(), Clock()
-    nvml = Nvml(library)
-
-    def sleep(seconds: float) -> None:
-        clock.now += seconds
-        library.millijoules += 350_000
-
-    assert idle_watts(lambda: nvml.energy(1), sleep, clock) == pytest.approx(70.0)
-    assert clock.now == 5.0
-
-
-def test_energy_of_a_benchmark_is_measured_in_windows_of_five_seconds() -> None:
-    """Each piece of work takes 2 s and 300 J for 10 steps; the third makes a window long enough."""
-    library, clock = Library(), Clock()
-    nvml = Nvml(library)
-
-    def work() -> int:
-        clock.now += 2.0
-        library.millijoules += 300_000
-        return 10
-
-    meter = Meter(lambda: nvml.energy(1), "a GPU", seconds=clock)
-    assert per_work(meter, work, windows=3, seconds=clock) == [30.0, 30.0, 30.0]
-    assert clock.now == 18.0
 
 
 def missing(name: str) -> Callable[[], Any]:
