@@ -136,6 +136,15 @@ def run(
     choose: Choose = None,
     encode: Encode = None,
     tap: Tap = None,
+    decide: Annotated[
+        str | None, typer.Option(help="Tell the winner of each window of this length, such as 100ms.")
+    ] = None,
+    label: Annotated[
+        int | None, typer.Option(help="The right answer: tell when it was decided first, and for good.")
+    ] = None,
+    deadline: Annotated[
+        str | None, typer.Option(help="Count what is later than this, such as 5ms, from when it was due.")
+    ] = None,
     spikes: Annotated[Path | None, typer.Option(help="Write the output spikes to this HDF5 file.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings side by side.")] = 1,
@@ -151,7 +160,7 @@ def run(
 ) -> None:
     """Stream recordings through a network and report spikes, latency and losses."""
     from nrt.cli.choices import Choices
-    from nrt.cli.run import run_many, run_one
+    from nrt.cli.run import Questions, run_many, run_one
     from nrt.dataset import recordings
 
     choices = Choices.of(network, on, dt, like, choose, encode, tap)
@@ -165,7 +174,12 @@ def run(
             )
         run_measured(choices, found[0], meter, windows=windows, report=report, json=json)
     elif len(found) == 1:
-        run_one(choices, found[0], spikes=spikes, report=report, json=json)
+        questions = Questions(decide, label, deadline)
+        run_one(choices, found[0], questions, spikes=spikes, report=report, json=json)
+    elif (decide, label, deadline) != (None, None, None):
+        raise typer.BadParameter(
+            "--decide, --label and --deadline ask about one recording, and there are several"
+        )
     else:
         run_many(choices, found, jobs=jobs, batch=batch, report=report, json=json)
 

@@ -7,6 +7,7 @@ import contextlib
 import json as json_module
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,26 @@ from nrt.report import Report
 from nrt.run import Run
 
 
-def run_one(choices: Choices, source: str, *, spikes: Path | None, report: Path | None, json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What the command line asks of one run; as in `Session.stream`."""
+
+    decide: str | None = None
+    label: int | None = None
+    deadline: str | None = None
+
+
+def run_one(
+    choices: Choices,
+    source: str,
+    questions: Questions,
+    *,
+    spikes: Path | None,
+    report: Path | None,
+    json: bool,
+) -> None:
     """Runs one source and prints its report; exits with 1 if it ended in an error."""
-    result, failure = asyncio.run(_run_one(choices, source, spikes))
+    result, failure = asyncio.run(_run_one(choices, source, questions, spikes))
     if report is not None:
         report.write_text(result.to_json() + "\n", encoding="utf-8")
     if json:
@@ -38,12 +56,16 @@ def run_one(choices: Choices, source: str, *, spikes: Path | None, report: Path 
         raise failure
 
 
-async def _run_one(choices: Choices, source: str, spikes: Path | None) -> tuple[Report, nrt.NrtError | None]:
+async def _run_one(
+    choices: Choices, source: str, questions: Questions, spikes: Path | None
+) -> tuple[Report, nrt.NrtError | None]:
     network = choices.load()
     failure: nrt.NrtError | None = None
     async with nrt.open(choices.device) as session:
         placement = await session.deploy(network, taps=choices.taps)
-        run = session.stream(source)
+        run = session.stream(
+            source, decide=questions.decide, label=questions.label, deadline=questions.deadline
+        )
         with contextlib.ExitStack() as stack:
             keep = stack.enter_context(_spike_file(spikes, network)) if spikes else None
             try:
