@@ -29,7 +29,7 @@ from urllib.parse import quote
 
 from nrt import registry
 from nrt.daemon.table import Document, Place, Size
-from nrt.errors import ConfigError, MissingDependency, NrtError
+from nrt.errors import ConfigError, MissingDependency, NotFound, NrtError
 from nrt.filters import parse
 from nrt.network import Network
 from nrt.reading import Reading
@@ -51,6 +51,7 @@ SETTABLE: Final = ("filter", "speed", "decide", "deadline", "labels", "silence",
 """Options of a pipeline that a command can change."""
 
 _NAMED: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_URI: Final = re.compile(r"[a-z][a-z0-9]+(\+[a-z0-9]+)?:")
 _SHORTEST: Final = 1_000
 """µs of the shortest decision window: a thousand decisions a second are more than anybody is sent."""
 
@@ -196,20 +197,25 @@ class PipelineConfig:
     @property
     def uri(self) -> str:
         """The source with its filter, as the registry takes it."""
-        text = self.source
-        scheme, colon, rest = text.partition(":")
-        if not colon or (
-            scheme not in registry.table("sources")
-            and scheme.partition("+")[0] not in registry.table("sources")
-        ):
-            text = str(self.folder / text)
-        elif scheme == "file" and rest and not rest.startswith("/"):
-            text = f"file:{self.folder / rest}"
+        text = self.source if self.recording is None else self._placed()
         if self.speed is not None:
             text += f"{'&' if '?' in text else '?'}speed={self.speed:g}"
         if self.filter:
             text += f"{'&' if '?' in text else '?'}filter={quote(self.filter, safe=':,=')}"
         return text
+
+    @property
+    def recording(self) -> Path | None:
+        """The file that the source names; None for any other source."""
+        plain, _, _ = self.source.removeprefix("file:").partition("?")
+        if self.source.startswith("file:") or not _URI.match(self.source) or (self.folder / plain).exists():
+            return self.folder / plain
+        return None
+
+    def _placed(self) -> str:
+        """The recording's URI with its whole path."""
+        _, mark, options = self.source.partition("?")
+        return f"file:{quote(str(self.recording))}{mark}{options}" if mark else str(self.recording)
 
     def changed(self, options: Mapping[str, str]) -> PipelineConfig:
         """With other options, each as text. Raises ConfigError."""
@@ -327,6 +333,8 @@ def _check_pipeline(document: Document, place: Place, config: PipelineConfig) ->
     source: Source | None = None
     network: Network | None = None
     try:
+        if config.recording is not None and not config.recording.is_file():
+            raise NotFound(str(config.recording), f"there is no recording {config.recording}")
         source = config.open_source()
     except NrtError as error:
         document.wrong((*place, "source"), f"{_label(config)} source: {error}")

@@ -58,7 +58,7 @@ def healthy(node: Node) -> tuple[bool, dict[str, Json]]:
 def ready(node: Node) -> tuple[bool, dict[str, Json]]:
     """Whether the daemon does what it is there for: every pipeline that should run does."""
     pipelines: dict[str, Json] = {name: each.state.value for name, each in node.pipelines.items()}
-    ok = node.ready and all(
+    ok = node.up.is_set() and all(
         each.state is State.running or (each.state is State.stopped and not each.wanted)
         for each in node.pipelines.values()
     )

@@ -51,8 +51,10 @@ class Node:
         self._pipelines: dict[str, Pipeline] = {}
         self._services: dict[str, tuple[Service, asyncio.Task[None] | None]] = {}
         self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._ready = False
+        self.up = asyncio.Event()
+        """Set when every pipeline has been told to start."""
         self.alarms = 0
 
     @property
@@ -64,11 +66,6 @@ class Node:
     def services(self) -> Mapping[str, Service]:
         """By the name of their table."""
         return {name: service for name, (service, _) in self._services.items()}
-
-    @property
-    def ready(self) -> bool:
-        """Whether every pipeline that should has begun to run once, or said why it cannot."""
-        return self._ready
 
     def listen(self, take: Callable[[Notice], None]) -> Callable[[], None]:
         """Has `take` called with every notice, in order, on the loop; it must be quick. Returns what ends that."""
@@ -104,14 +101,20 @@ class Node:
             try:
                 for config in self.config.pipelines:
                     await self._add(config)
-                self._ready = True
+                self.up.set()
                 await self._stopping.wait()
             finally:
-                await self._end()
+                await self._end_all()
+                self._ended.set()
+
+    def end(self) -> None:
+        """Has `run` end: the pipelines first, then the services."""
+        self._stopping.set()
 
     async def stop(self) -> None:
-        """Has `run` end: the pipelines in order, then the services."""
-        self._stopping.set()
+        """Has `run` end, and waits until it has."""
+        self.end()
+        await self._ended.wait()
 
     async def reload(self, config: Config) -> None:
         """Changes what differs and nothing else. Raises ConfigError for what needs a restart of the daemon."""
@@ -264,7 +267,7 @@ class Node:
         task.cancel()
         await asyncio.wait([task], timeout=FAREWELL)
 
-    async def _end(self) -> None:
+    async def _end_all(self) -> None:
         """Pipelines first, all at once; then the services, the last begun first."""
         await asyncio.gather(*(each.stop() for each in self._pipelines.values()))
         for name in reversed(list(self._services)):

@@ -121,20 +121,21 @@ class Document:
             if key not in fields:
                 self.wrong((*place, key), f"{_name(place)} has no key '{key}'; there is {', '.join(fields)}")
         values: dict[str, Any] = dict(given)
-        whole = True
+        missing = False
         for name, each in fields.items():
+            needed = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
             if name in node:
                 try:
                     values[name] = self._value((*place, name), node[name], hints[name])
+                    continue
                 except _Silent:
-                    whole = False
+                    pass
                 except _Wrong as wrong:
                     self.wrong(wrong.place, f"{_name(wrong.place)} {wrong.reason}")
-                    whole = False
-            elif each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
+            elif needed:
                 self.wrong(place, f"{_name(place)} needs {name}")
-                whole = False
-        if not whole:
+            missing |= needed
+        if missing:
             return None
         try:
             return kind(**values)
