@@ -1,0 +1,114 @@
+"""Station: one device of a sweep, kept open and programmed, that items are run on one after the other.
+
+A device that fails under an item is opened anew, and the item begun once more. If it fails again the item is at fault
+and becomes a row with that error; if the device cannot be opened it is gone, and what is left has to be done elsewhere
+or another day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from nrt import registry
+from nrt.errors import ConfigError, DeviceError, NrtError
+from nrt.lease import Lease
+from nrt.network import Network
+from nrt.session import Session
+from nrt.sweep.item import Item, Row
+
+ATTEMPTS: Final = 2
+HOST: Final = socket.gethostname()
+
+Opener = Callable[[], Awaitable[Session]]
+
+
+class Station:
+    """A device by its URI, leased while it is open; `run` opens and programs it as needed.
+
+    timeout: s that one item may take; None for as long as it takes
+    opener:  another way to an open session, such as a copy of one that has its network already
+    """
+
+    def __init__(self, device: str, *, timeout: float | None = None, opener: Opener | None = None) -> None:
+        self.device = device
+        self._timeout = timeout
+        self._opener = opener or self._open
+        self._lease = Lease(device, "nrt sweep")
+        self._session: Session | None = None
+        self._deployed = ""
+
+    async def open(self) -> Session:
+        """The open session. Raises DeviceBusy where somebody else has the device, and what opening raises."""
+        if self._session is None:
+            self._session = await self._opener()
+            self._deployed = ""
+        return self._session
+
+    async def prepare(self, item: Item, network: Network) -> Session:
+        """The session with `network`, the one of `item`, on it. Raises DeployError, and what opening raises."""
+        session = await self.open()
+        if self._deployed != item.network:
+            self._deployed = ""
+            await session.deploy(network)
+            self._deployed = item.network
+        return session
+
+    async def run(self, item: Item, network: Network) -> Row:
+        """Runs one item; what goes wrong with it is in its row. Raises what `prepare` does."""
+        attempt = 1
+        while True:
+            session = await self.prepare(item, network)
+            row, broken = await self._stream(session, item, attempt)
+            if broken:
+                await self.close()
+            if not broken or attempt == ATTEMPTS:
+                return row
+            attempt += 1
+
+    async def close(self) -> None:
+        """Closes the device, in whatever state, and lets others have it."""
+        session, self._session = self._session, None
+        try:
+            if session is not None:
+                await session.__aexit__(None, None, None)
+        finally:
+            self._lease.__exit__(None, None, None)
+
+    async def _open(self) -> Session:
+        self._lease.__enter__()
+        try:
+            return await Session(registry.device(self.device)).__aenter__()
+        except BaseException:
+            self._lease.__exit__(None, None, None)
+            raise
+
+    async def _stream(self, session: Session, item: Item, attempt: int) -> tuple[Row, bool]:
+        """The row of one run, and whether the device may be to blame for its error."""
+        try:
+            source = registry.source(item.source)
+            if not source.finite:
+                raise ConfigError(f"{item.source} never ends; a sweep takes recordings")
+            run = session.stream(source)
+        except (NrtError, OSError) as error:
+            return Row.failed(item, HOST, attempt, _sentence(error)), False
+        failure: Exception | None = None
+        try:
+            async with asyncio.timeout(self._timeout), run:
+                async for _ in run:
+                    pass
+        except TimeoutError as error:
+            failure = error if str(error) else TimeoutError(f"not done after {self._timeout:g} s")
+        except Exception as error:
+            failure = error
+        row = Row.of(item, run.report, HOST, attempt, "" if failure is None else _sentence(failure))
+        blame = failure is not None and (
+            isinstance(failure, DeviceError) or not isinstance(failure, NrtError | OSError)
+        )
+        return row, blame
+
+
+def _sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
