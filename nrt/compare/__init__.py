@@ -17,6 +17,7 @@ from nrt.compare.figures import (
     Workload,
 )
 from nrt.compare.result import Comparison, Options, Pair, Raster, Recording, Train
+from nrt.compare.run import compare
 
 __all__ = [
     "Accuracy",
@@ -37,4 +38,5 @@ __all__ = [
     "Recording",
     "Train",
     "Workload",
+    "compare",
 ]

@@ -73,9 +73,9 @@ class Activity:
 class Workload:
     """NeuroBench's complexity metrics (Yik et al., Nature Communications 16 (2025) 1545), see docs/compare.md.
 
-    footprint:   bytes of weights, biases and neuron parameters, each as `bytes_each` bytes
-    connection_sparsity, activation_sparsity: share of zeros, rounded to 4 decimals as NeuroBench does;
-                 activations of the input are not counted
+    footprint:   bytes of weights and biases, each of `bytes_each` bytes
+    connection_sparsity: share of weights that are zero, rounded to 4 decimals as NeuroBench does
+    activation_sparsity: share of (neuron, step) without a spike; the input's are not counted
     dense:       operations per recording if every weight and every input were non-zero
     macs, acs:   operations per recording that were needed: with inputs that are not all -1, 0 or 1, and with those
                  that are

@@ -56,7 +56,7 @@ class Recording:
     """One recording of a comparison.
 
     label:   the class that it shows, None where there is none
-    hash:    SHA-256 over the packets that every device was given: their events and their bounds
+    hash:    SHA-256 over the stream that every device was given: its events, where it begins and where it ends
     answers: per device the output neuron that fired most (highest mean membrane of a readout), None on a tie or
              where it did not run
     agreement: per pair the F1 of the outputs' spikes, None where nothing fired or it did not run
@@ -128,8 +128,8 @@ class Raster:
 class Comparison:
     """Devices, recordings, and every device against the first. Figures that were not had are None.
 
-    network:   name, hash, neurons and, where it came from a file, its path
-    semantics, encoding, reading: how it was read
+    network:   name, hash, neurons · semantics, encoding: how it was read
+    loaded:    the file that it was read from and how, as texts; empty for one made otherwise
     outputs:   populations that the answers are read from
     notes:     what a reader must know to judge the figures
     """
@@ -143,7 +143,7 @@ class Comparison:
     devices: tuple[Participant, ...]
     recordings: tuple[Recording, ...]
     pairs: tuple[Pair, ...]
-    reading: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    loaded: Mapping[str, Any] = field(default_factory=dict[str, Any])
     sources: tuple[str, ...] = ()
     rasters: tuple[Raster, ...] = ()
     ladder: Ladder | None = None
