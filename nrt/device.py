@@ -11,26 +11,8 @@ from nrt.errors import ConfigError, Unsupported
 from nrt.network import Network
 from nrt.packet import Packet
 from nrt.profile import ClockMap
+from nrt.profile import Counters as Counters
 from nrt.profile import Energy as Energy
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What a device counted since its last reset.
-
-    steps:    time steps computed; events: input events taken in; outside: events outside the input, discarded
-    cropped:  events that the encoding leaves out on purpose
-    spikes:   per population · synops: per projection "source → target", one per spike and synapse reached
-    doubts:   what may have happened where nobody can see it, such as in a chip's own queue, and how often
-    """
-
-    steps: int = 0
-    events: int = 0
-    outside: int = 0
-    cropped: int = 0
-    spikes: Mapping[str, int] = field(default_factory=dict[str, int])
-    synops: Mapping[str, int] = field(default_factory=dict[str, int])
-    doubts: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +52,7 @@ class Rung:
     what:    the same as `name`, in a sentence
     bounds:  least and greatest membrane that the device holds, in units of this rung's network; None: unknown
     hints:   what to try if this rung costs much, by layer; "" for the whole network
+    capacity: synaptic operations per second that each layer's core is taken to do; empty where nothing is known
     """
 
     name: str
@@ -78,6 +61,7 @@ class Rung:
     what: str
     bounds: tuple[float, float] | None = None
     hints: Mapping[str, str] = field(default_factory=dict[str, str])
+    capacity: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def watched(network: Network, taps: Sequence[str], membranes: Sequence[str]) -> tuple[str, ...]:
@@ -110,6 +94,11 @@ class Device(ABC):
     """The wires of `nrt.wire` that it speaks over, by the name in a URI (`serial`); their options are its own too."""
     exclusive: ClassVar[bool] = False
     """Whether there is one of it that two processes should not use at once (`nrt.lease`), though it has no wire."""
+
+    tables: ClassVar[tuple[str, ...]] = ("digital45",)
+    """Definitions whose energy rows price what it counts; by default those of no device (`nrt.profile.model`)."""
+    dense: ClassVar[bool] = False
+    """Whether it computes every synapse in every step, spikes or not."""
 
     @classmethod
     def availability(cls) -> str:

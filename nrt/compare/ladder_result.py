@@ -24,7 +24,7 @@ Measure = Literal["accuracy", "rates"]
 class Change:
     """A difference of mean losses over paired recordings.
 
-    low, high: 95 % interval, bootstrapped over recordings
+    low, high: 95 % interval, bootstrapped over recordings; nan for a single one
     p:    of the paired test (random changes of sign): how often chance alone does as much
     sure: whether it can be told from zero at 5 %, with p corrected for the rows that stand beside it (Holm)
     """
@@ -36,7 +36,8 @@ class Change:
     sure: bool
 
     def __str__(self) -> str:
-        return f"{self.value:+.1%} ({self.low:+.1%} to {self.high:+.1%})"
+        known = self.low == self.low  # not of a single recording
+        return f"{self.value:+.1%}" + (f" ({self.low:+.1%} to {self.high:+.1%})" if known else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Step:
 class Finding:
     """Something wrong with one layer on one rung: what, and the figure that shows it, in a sentence."""
 
-    kind: Literal["silent", "saturating", "overloaded"]
+    kind: Literal["silent", "saturating", "overloaded", "lossy"]
     layer: str
     rung: str
     what: str

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 from nrt.bridge import Bridge, Identity
 from nrt.bridge.words import BRIDGE
 from nrt.clock import now
-from nrt.device import Counters, Device, Energy, Placement, watched
+from nrt.device import Counters, Device, Energy, Placement, Rung, watched
 from nrt.errors import ConfigError, DeviceError, ProtocolError, Unsupported
 from nrt.network import Network
 from nrt.packet import EVENT, SPIKE, Packet, Records, events_from_array
@@ -31,6 +31,7 @@ from nrt_drivers.tinyodin import load
 from nrt_drivers.tinyodin.chip import CHIP
 from nrt_drivers.tinyodin.lower import Leak, Program, lower
 from nrt_drivers.tinyodin.replay import replay
+from nrt_drivers.tinyodin.rungs import rungs
 from nrt_drivers.tinyodin.stream import Decoder, Encoder, Sent, doubts, tally
 
 DEPTH: Final = 8
@@ -50,6 +51,7 @@ class TinyOdinDevice(Device):
 
     def __init__(self, uri: Uri, *, leak: Leak = "linear", timeout: float = 3.0) -> None:
         self.uri = str(uri)
+        self._uri = uri
         self._leak: Leak = leak
         if not 0 < timeout < 1e6:
             raise ConfigError(f"{uri}: timeout is {timeout}; it must be above 0")
@@ -119,6 +121,9 @@ class TinyOdinDevice(Device):
         return program.placement(
             self.uri, (_about(identity), *([f"device clock: {clock}"] if clock is not None else []))
         )
+
+    def rungs(self, network: Network) -> Sequence[Rung]:
+        return rungs(self._uri, network, self._leak)
 
     async def reset(self) -> None:
         await self._halt()

@@ -187,10 +187,10 @@ def _bias(network: Network, name: str) -> Floats:
     for projection in network.into(name):
         if projection.bias is not None:
             out += (np.broadcast_to(neuron.gain, population.shape) * projection.bias).ravel()
-    return out if _drains(neuron) else out + _flat(population, neuron.drive)
+    return out if drains(neuron) else out + _flat(population, neuron.drive)
 
 
-def _drains(neuron: Neuron) -> bool:
+def drains(neuron: Neuron) -> bool:
     """Whether its drive is a constant leak: downwards, no further than 0."""
     floor = neuron.v_min is not None and not np.any(neuron.v_min != 0)
     return floor and not np.any(neuron.decay != 1) and not np.any(neuron.drive > 0)
@@ -236,7 +236,7 @@ def _layer(network: Network, population: Population, incoming: Floats, leak: Lea
     name, theta = population.name, _flat(population, neuron.threshold)
     decay = _flat(population, neuron.decay)
     loss = np.zeros(population.size)
-    if _drains(neuron):
+    if drains(neuron):
         loss = -_flat(population, neuron.drive)
         theta = theta + loss  # the leak comes after the test, in the network before it
         if loss.any() and bool(np.any(incoming < 0)):
@@ -253,7 +253,7 @@ def _layer(network: Network, population: Population, incoming: Floats, leak: Lea
             )
         else:
             notes.append(f"{name}: its leak was left out (leak=none)")
-    if neuron.v_min is not None and not _drains(neuron) and bool(np.any(incoming < 0)):
+    if neuron.v_min is not None and not drains(neuron) and bool(np.any(incoming < 0)):
         notes.append(f"{name}: the chip does not keep the membrane above v_min")
     v0 = _flat(population, neuron.v0)
     return Layer(name, incoming, theta, loss, v0, neuron.fire == ">="), notes

@@ -33,8 +33,8 @@ _TOP: Final = WIDTH.half // _POINT  # what a current cannot reach, in units of a
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Layer:
-    """A population with what leads into it, in numbers of the float network."""
+class Layer:
+    """A population with what leads into it, in numbers of the float network, membranes counted from v_reset."""
 
     population: Population
     neuron: Neuron
@@ -52,12 +52,12 @@ def fit(network: Network) -> Program:
     """`network` on Loihi. Raises Unsupported, or DoesNotFit with every limit that it exceeds."""
     if len(network.inputs) != 1:
         raise Unsupported(", ".join(network.inputs), "events can go to exactly one input population")
-    layers = [_layer(network, p, p.neuron) for p in network.populations if p.neuron is not None]
+    parts = layers(network)
     level = levels(network)
     cells, synapses, remarks = [], [], {}
     violations: list[Violation] = []
     late: list[str] = []
-    for layer in layers:
+    for layer in parts:
         whole = _is_whole(layer)
         scale = 1.0 if whole else _scale(layer)
         made, loss = _cells(layer, scale, whole, violations)
@@ -73,11 +73,16 @@ def fit(network: Network) -> Program:
     _check(network, synapses, violations)
     if violations:
         raise DoesNotFit(violations)
-    notes = (*_notes(network, layers, level), *late)
+    notes = (*_notes(network, parts, level), *late)
     return Program(network, tuple(cells), tuple(synapses), level, notes, remarks)
 
 
-def _layer(network: Network, population: Population, neuron: Neuron) -> _Layer:
+def layers(network: Network) -> list[Layer]:
+    """What is to be fitted, in order. Raises Unsupported for what no CUBA LIF neuron and no synapse does."""
+    return [_layer(network, p, p.neuron) for p in network.populations if p.neuron is not None]
+
+
+def _layer(network: Network, population: Population, neuron: Neuron) -> Layer:
     _require(population.name, neuron)
     into = network.into(population.name)
     for projection in into:
@@ -88,7 +93,7 @@ def _layer(network: Network, population: Population, neuron: Neuron) -> _Layer:
     through = neuron.synapse_decay is not None
     shift = -(1 - neuron.decay) * neuron.v_reset  # the chip resets to 0: membranes are counted from v_reset
     drive = neuron.drive + shift + (0 if through else biases * gain(neuron))
-    return _Layer(
+    return Layer(
         population,
         neuron,
         tuple(chain(network, p, neuron) for p in into),
@@ -116,7 +121,7 @@ def _require(name: str, neuron: Neuron) -> None:
             raise Unsupported(name, "a state of it grows or alternates; Loihi's decays are between 0 and 1")
 
 
-def _is_whole(layer: _Layer) -> bool:
+def _is_whole(layer: Layer) -> bool:
     """Whether every number is in Loihi's fixed point as it is."""
     n = layer.neuron
     decays = [(1 - d) * _UNITY for d in (n.decay, n.synapse_decay) if d is not None]
@@ -127,7 +132,7 @@ def _is_whole(layer: _Layer) -> bool:
     return all(bool(np.all(x == np.round(x))) for x in numbers) and largest < 256 * 2.0 ** EXPONENTS[1]
 
 
-def _scale(layer: _Layer) -> float:
+def _scale(layer: Layer) -> float:
     """The scale at which the smallest of the projections has weights of eight bits, and the threshold ten if it can."""
     full = float(SPEC.format("weight_mixed").high)
     peaks = [float(np.abs(c.weights).max(initial=0.0)) for c in layer.chains]
@@ -168,7 +173,7 @@ def _most(each: Chain) -> float:
     return float(weights.reshape(len(weights), -1).sum(axis=1).max(initial=0.0))
 
 
-def _cells(layer: _Layer, scale: float, whole: bool, violations: list[Violation]) -> tuple[Cells, list[str]]:
+def _cells(layer: Layer, scale: float, whole: bool, violations: list[Violation]) -> tuple[Cells, list[str]]:
     """The neurons, and what rounding their numbers cost."""
     n, name, shape = layer.neuron, layer.population.name, layer.population.shape
     size = layer.population.size
@@ -209,7 +214,7 @@ def _decay(kept: Array, size: int) -> tuple[NDArray[np.int64], float]:
 
 
 def _threshold(
-    layer: _Layer, scale: float, in_units: bool, violations: list[Violation]
+    layer: Layer, scale: float, in_units: bool, violations: list[Violation]
 ) -> tuple[NDArray[np.int64], list[str]]:
     """The thresholds' mantissas. in_units: whether membranes are whole in units of a weight at all times."""
     n, shape = layer.neuron, layer.population.shape
@@ -285,7 +290,7 @@ def cores(network: Network) -> int:
     return sum(-(-p.size // per_core) for p in network.populations if p.neuron is not None)
 
 
-def _notes(network: Network, layers: Sequence[_Layer], level: Mapping[str, int]) -> list[str]:
+def _notes(network: Network, layers: Sequence[Layer], level: Mapping[str, int]) -> list[str]:
     notes: list[str] = []
     behind = {level[name] for name in network.outputs} - {0}
     if behind:

@@ -1,0 +1,187 @@
+"""Running one rung of the ladder: a network on a device, over all recordings, and what came of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt import registry
+from nrt.compare.lane import Lane, said
+from nrt.compare.recorded import Recorded, Replay
+from nrt.compare.trace import Trace
+from nrt.compare.train import Train
+from nrt.device import Rung
+from nrt.errors import NrtError
+from nrt.network import Network
+from nrt.network.operators import fan
+from nrt.packet import MEMBRANE
+from nrt.session import open
+
+Floats = NDArray[np.float64]
+
+KEPT: Final = 1 << 24
+"""Events of all recordings together that stay in memory, 256 MiB; what is beyond is read again for every rung."""
+WINDOW_US: Final = 10_000
+"""Over which the rate of synaptic operations is taken: shorter bursts wait in queues."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A recording for the ladder. source: its URI or path, or its packets in memory; label: the right answer."""
+
+    name: str
+    source: str | Recorded
+    label: int | None = None
+
+
+class Cases:
+    """The recordings: taken once, kept in memory while there is room."""
+
+    def __init__(self, cases: Sequence[Case], limit_us: int | None = None) -> None:
+        self.cases = tuple(cases)
+        self._limit = limit_us
+        self._kept: dict[int, Recorded] = {}
+        self._room = KEPT
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    async def get(self, index: int) -> Recorded:
+        """Its packets. Raises what its source raises."""
+        source = self.cases[index].source
+        if isinstance(source, Recorded):
+            return source
+        if index in self._kept:
+            return self._kept[index]
+        taken = await Recorded.take(registry.source(source), self._limit)
+        if taken.events <= self._room:
+            self._room -= taken.events
+            self._kept[index] = taken
+        return taken
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What one recording came to on one rung.
+
+    counts:  per output, spikes of each neuron, or the mean membrane of a readout · answer: the winner, None on a tie
+    spikes:  per population that was seen · lost: spikes that the device says it lost
+    busiest: per projection's target, the most synaptic operations per second in any window
+    error:   why it did not run, or ""
+    """
+
+    counts: Mapping[str, Floats]
+    answer: int | None
+    spikes: Mapping[str, int]
+    busiest: Mapping[str, float]
+    lost: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Walked:
+    """One rung's outcomes, in the order of the cases; none, and `error`, where it could not be run at all."""
+
+    outcomes: tuple[Outcome, ...]
+    doubts: Mapping[str, int]
+    error: str = ""
+
+
+async def run(rung: Rung, cases: Cases) -> Walked:
+    """Runs every case on a rung; a case that fails says so in its outcome, and the others go on."""
+    doubts: dict[str, int] = {}
+    outcomes: list[Outcome] = []
+    async with AsyncExitStack() as stack:
+        lane = Lane(rung.on)
+        await lane.start(stack, rung.network, 1)
+        if lane.error:
+            return Walked((), {}, lane.error)
+        for index in range(len(cases)):
+            try:
+                recorded = await cases.get(index)
+                trace = await lane.run(recorded, 0.0)
+            except Exception as error:
+                outcomes.append(Outcome({}, None, {}, {}, error=said(error)))
+                continue
+            outcomes.append(_outcome(rung, recorded, trace))
+            for what, count in trace.report.counters.doubts.items():
+                doubts[what] = doubts.get(what, 0) + count
+    return Walked(tuple(outcomes), doubts, lane.error if all(o.error for o in outcomes) else "")
+
+
+def _outcome(rung: Rung, recorded: Recorded, trace: Trace) -> Outcome:
+    report = trace.report
+    spikes = {**{n: t.spikes for n, t in trace.trains.items()}, **report.counters.spikes}
+    return Outcome(
+        {name: np.array(values) for name, values in report.counts.items()},
+        report.winner,
+        spikes,
+        _busiest(rung.network, recorded, trace.trains) if rung.capacity else {},
+        trace.lost,
+        report.error,
+    )
+
+
+def _busiest(network: Network, recorded: Recorded, trains: Mapping[str, Train]) -> dict[str, float]:
+    """Per population that receives spikes which were seen: synaptic operations per second, in its busiest window."""
+    span = max(recorded.end - recorded.start, 1)
+    windows = -(-span // WINDOW_US)
+    arrived: dict[str, Floats] = {}
+    for projection in network.projections:
+        fired = _fired(network, projection.source, recorded, trains)
+        if fired is None:
+            continue
+        t, neuron, count = fired
+        ways = fan(projection.operators, network[projection.source].shape).ravel()
+        work = np.bincount(np.minimum(t // WINDOW_US, windows - 1), ways[neuron] * count, windows)
+        arrived[projection.target] = arrived.get(projection.target, np.zeros(windows)) + work
+    return {name: float(work.max()) / (min(WINDOW_US, span) / 1e6) for name, work in arrived.items()}
+
+
+def _fired(
+    network: Network, name: str, recorded: Recorded, trains: Mapping[str, Train]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+    """Spikes of a population: µs since the start, neuron, how many. Of an input, the events of the recording."""
+    if name in trains:
+        train = trains[name]
+        return train.t, train.key % train.neurons, train.count
+    if name not in network.inputs or any(
+        p.data.dtype.names != ("t", "x", "y", "p") for p in recorded.packets
+    ):
+        return None
+    shape = network[name].shape
+    t = np.concatenate([p.data["t"] for p in recorded.packets]).astype(np.int64) - recorded.start
+    neuron = np.concatenate([network.encoding.index(p.data, shape) for p in recorded.packets])
+    inside = neuron >= 0
+    return t[inside], neuron[inside], np.ones(int(np.count_nonzero(inside)), np.int64)
+
+
+async def at_bounds(rung: Rung, cases: Cases, indices: Sequence[int]) -> dict[str, float]:
+    """Per population, the share of (neuron, step) at which its membrane is at the device's bounds or beyond them.
+
+    Of the cases `indices`. Nothing where what runs the rung cannot show membranes, or a case cannot be run.
+    """
+    if rung.bounds is None:
+        return {}
+    low, high = rung.bounds
+    names = [p.name for p in rung.network.populations if p.neuron is not None]
+    beyond, of = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    try:
+        async with open(rung.on) as session:
+            await session.deploy(rung.network, membranes=names)
+            for index in indices:
+                async with session.stream(Replay(await cases.get(index))) as run:
+                    async for packet in run:
+                        name = packet.origin.removesuffix(".v")
+                        if packet.data.dtype == MEMBRANE and name in of:
+                            v = packet.data["v"]
+                            beyond[name] += int(np.count_nonzero((v <= low) | (v >= high)))
+                            of[name] += len(v)
+    except NrtError:
+        return {}
+    return {name: beyond[name] / of[name] for name in names if of[name]}
