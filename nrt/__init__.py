@@ -33,6 +33,7 @@ from nrt.errors import (
 )
 from nrt.network import Encoding, Network, Semantics
 from nrt.packet import EVENT, MEMBRANE, SPIKE, Packet
+from nrt.remote import connect
 from nrt.report import Report
 from nrt.run import Run
 from nrt.session import Session, open
@@ -73,5 +74,6 @@ __all__ = [
     "StreamError",
     "Unsupported",
     "__version__",
+    "connect",
     "open",
 ]

@@ -57,6 +57,10 @@ DEVICES: Final[Mapping[str, Entry]] = {
     "torch": Entry(
         "nrt_sim.gpu.device:TorchDevice", "GPU simulator on torch operators: torch:cpu", "torch", "torch"
     ),
+    "mqtt": Entry(
+        "nrt.remote.device:MqttDevice", "a device of a daemon elsewhere: mqtt://host/node/device", extra="daemon"
+    ),
+    "mqtts": Entry("nrt.remote.device:MqttDevice", "the same with TLS: mqtts://host/node/device", extra="daemon"),
     "speck": Entry(
         "nrt_drivers.speck.device:SpeckDevice",
         "SynSense Speck2f: +samna: a board, +emu: an emulated one (never tried on silicon)",

@@ -1,0 +1,213 @@
+"""The MQTT link of a node: connects to the broker, again whenever it must, and runs what goes over the connection.
+
+What is promised (decisions, alarms) goes into the spool the moment it happens, connected or not, and leaves it when the
+broker has acknowledged it. States are sent as they are now. Figures and spikes are sent while there is a connection.
+No pipeline ever waits for any of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from nrt.clock import now
+from nrt.daemon.backoff import Backoff
+from nrt.daemon.mqtt import discovery
+from nrt.daemon.mqtt.outbox import Outbox
+from nrt.daemon.mqtt.remote_device import Devices
+from nrt.daemon.mqtt.requests import Requests
+from nrt.daemon.mqtt.settings import MqttConfig
+from nrt.daemon.mqtt.spool import Spool
+from nrt.daemon.mqtt.streams import Streams
+from nrt.daemon.service import Service
+from nrt.errors import DeviceError, NrtError
+from nrt.mqtt.connection import Connection, Dialer, Will
+from nrt.mqtt.sender import Sender
+from nrt.mqtt.topics import Topics
+
+if TYPE_CHECKING:
+    from nrt.daemon.node import Node
+
+_log = logging.getLogger("nrt.daemon")
+
+FAREWELL: Final = 0.8
+"""Seconds in which a daemon that ends sends what waits."""
+MOST: Final = 15.0
+"""Seconds between two attempts to reach the broker, at most."""
+
+
+class Link(Service):
+    """The `[mqtt]` service."""
+
+    settings: ClassVar[type[Any]] = MqttConfig
+
+    def __init__(self, settings: MqttConfig) -> None:
+        self._settings = settings
+        self._spool: Spool | None = None
+        self._outbox: Outbox | None = None
+        self._streams: Streams | None = None
+        self._connection: Connection | None = None
+        self.connections = 0
+        """How often the broker was reached."""
+        self.rejected = 0
+        """Messages from the broker that were no command and of no device."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker."""
+        return self._connection is not None
+
+    def counters(self) -> dict[str, int]:
+        """What waits, was dropped, rejected; for metrics."""
+        assert self._spool is not None
+        assert self._streams is not None
+        return {
+            "connections": self.connections,
+            "waiting": len(self._spool),
+            "dropped": self._spool.dropped,
+            "rejected": self.rejected,
+            "spike_messages_dropped": self._streams.dropped,
+        }
+
+    def attach(self, node: Node) -> None:
+        """Opens the spool and listens: nothing that is promised is missed. Raises ConfigError."""
+        topics = Topics(node.name, self._settings.prefix)
+        self._spool = Spool(node.folder / "mqtt", limit=self._settings.spool)
+        if self._spool.damaged:
+            _log.warning(
+                "the end of the MQTT spool was unreadable, %d bytes: not all of it was written",
+                self._spool.damaged,
+            )
+        self._outbox = Outbox(self._spool, topics, node)
+        self._streams = Streams(self._settings, topics, node)
+
+    async def run(self, node: Node) -> None:
+        """Keeps connected until it is cancelled."""
+        assert self._spool is not None
+        assert self._outbox is not None
+        keeping = asyncio.create_task(self._outbox.keep(), name="nrt.mqtt-spool")
+        try:
+            await self._keep_connected(node)
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
+            if _ending():
+                self._outbox.end()
+                self._spool.close()
+
+    async def drain(self) -> None:
+        """Waits a moment for what is promised to be sent; the rest stays in the spool."""
+        assert self._outbox is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await self._outbox.emptied(lambda: self._connection is None)
+
+    async def _keep_connected(self, node: Node) -> None:
+        topics = Topics(node.name, self._settings.prefix)
+        dialer = Dialer(self._settings.address(), f"nrt-{node.name}-daemon", will=Will(topics.state, b"lost"))
+        backoff, told = Backoff(most=MOST), ""
+        while True:
+            began = now()
+            try:
+                async with dialer.connect() as connection:
+                    self.connections += 1
+                    backoff.reset()
+                    _log.info("connected to %s, MQTT %s", connection.name, connection.version)
+                    told = ""
+                    await self._serve(node, connection, topics)
+            except NrtError as error:
+                delay = backoff.next((now() - began) / 1e9)
+                if str(error) != told:  # once, not with every attempt
+                    _log.warning("%s; trying again", error)
+                    told = str(error)
+            await asyncio.sleep(delay)
+
+    async def _serve(self, node: Node, connection: Connection, topics: Topics) -> None:
+        """Everything over one connection, until it is lost. Raises what it was lost by."""
+        assert self._outbox is not None
+        assert self._streams is not None
+        try:
+            async with _first_failure(), asyncio.TaskGroup() as group:
+                sender = Sender(connection, group)
+                await connection.publish(topics.state, b"init", retain=True)
+                devices = Devices({d.name: d.device for d in node.config.devices}, topics, sender, group)
+                requests = Requests(node, topics, connection, group)
+                if self._settings.commands:
+                    await connection.subscribe(topics.request("+"), topics.link("+", "+", "in"))
+                await self._introduce(node, connection, topics)
+                self._connection = connection
+                for each in (
+                    self._receive(connection, topics, requests, devices),
+                    self._outbox.deliver(sender),
+                    self._outbox.states(connection),
+                    self._streams.stats(connection),
+                    self._streams.spikes(connection),
+                ):
+                    group.create_task(_endless(each), name="nrt.mqtt")
+        finally:
+            self._connection = None
+            if _ending():
+                with contextlib.suppress(DeviceError, TimeoutError):
+                    async with asyncio.timeout(FAREWELL / 2):
+                        await connection.publish(topics.state, b"disconnected", retain=True)
+
+    async def _introduce(self, node: Node, connection: Connection, topics: Topics) -> None:
+        from nrt.daemon.node import info
+
+        await connection.publish(topics.info, json.dumps(info(node)).encode(), retain=True)
+        if self._settings.discovery:
+            for topic, payload in discovery.entities(node, topics, self._settings.discovery):
+                await connection.publish(topic, payload, retain=True)
+        await connection.publish(topics.state, b"ready", retain=True)
+
+    async def _receive(
+        self, connection: Connection, topics: Topics, requests: Requests, devices: Devices
+    ) -> None:
+        """Hands on what comes, at most `rate` messages a second; more wait at the broker."""
+        slot, left = now(), max(1, self._settings.rate // 20)
+        async for message in connection.messages():
+            match topics.split(message.topic):
+                case ("rpc", "request", verb):
+                    requests.take(verb, message)
+                case ("link", device, client, "in"):
+                    devices.take(device, client, message.payload)
+                case _:
+                    self.rejected += 1
+            left -= 1
+            if left == 0:
+                await asyncio.sleep(max(0.0, 0.05 - (now() - slot) / 1e9))
+                slot, left = now(), max(1, self._settings.rate // 20)
+            self.rejected += requests.rejected + devices.rejected
+            requests.rejected = devices.rejected = 0
+
+
+async def _endless(work: Awaitable[None]) -> None:
+    await work
+    raise RuntimeError("a task that never ends has ended")
+
+
+def _ending() -> bool:
+    """Whether this task is being cancelled, as when the daemon ends, not merely failing."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@contextlib.asynccontextmanager
+async def _first_failure() -> AsyncIterator[None]:
+    """Raises of a group's errors the one that says what happened: a lost connection fails all tasks at once."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        leaves = list(_leaves(group))
+        strange = [each for each in leaves if not isinstance(each, NrtError)]
+        raise (strange or leaves)[0] from None
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    return [leaf for each in error.exceptions for leaf in _leaves(each)]

@@ -1,0 +1,333 @@
+"""`mqtt://host/node/device`: a device of a node elsewhere, used like one in this machine.
+
+For low rates of events: a few thousand packets a second at the most. Every packet is acknowledged, at most
+`nrt.mqtt.link.WINDOW` are under way, and a lost message ends the session with DeviceLost: a network that has missed an
+event has another state, and would answer wrongly from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import importlib.util
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final, Unpack
+
+from nrt import plain
+from nrt.clock import now
+from nrt.device import Counters, Device, Energy, Placement, watched
+from nrt.errors import ConfigError, DeviceError, DeviceLost, DeviceTimeout, NrtError, ProtocolError
+from nrt.mqtt import link, networks
+from nrt.mqtt.address import Address, Login
+from nrt.mqtt.link import Kind, Note, Order
+from nrt.mqtt.topics import Topics, new_client
+from nrt.network import Network
+from nrt.packet import EVENT, SPIKE, Packet, events_from_array
+from nrt.uri import Uri
+
+_OPENING: Final = 60.0
+"""Seconds until a device elsewhere must be open."""
+_CLOSING: Final = 3.0
+
+
+class MqttDevice(Device):
+    """A device of a node elsewhere. Counters are those of the last `energy`, which every run asks for at its end."""
+
+    def __init__(self, uri: Uri, **login: Unpack[Login]) -> None:
+        self.uri = str(uri)
+        self._address = Address.of(uri, **login)
+        if not self._address.name:
+            raise ConfigError(f"{uri}: write {uri.scheme}://host:port/node/device")
+        self._line: _Line | None = None
+        self._limits: Mapping[str, float] = {}
+        self._populations: tuple[str, ...] = ()
+        self._counters = Counters()
+        self._sent = 0
+
+    @classmethod
+    def availability(cls) -> str:
+        if importlib.util.find_spec("aiomqtt") is None:
+            return "needs the package aiomqtt: pip install 'nrt-runtime[daemon]'"
+        return "ready: a [[device]] of a daemon (nrt serve) elsewhere"
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        return self._limits
+
+    async def open(self) -> None:
+        if self._line is not None:
+            return
+        line = _Line(self.uri, self._address)
+        try:
+            await line.open()
+            found = await line.ask(Kind.OPEN, within=_OPENING)
+        except BaseException:
+            await line.close()
+            raise
+        self._line = line
+        self._limits = {str(name): float(value) for name, value in dict(found["limits"]).items()}
+        vars(self)["clocked"] = bool(found["clocked"])
+
+    async def close(self) -> None:
+        line, self._line = self._line, None
+        self._populations = ()
+        if line is not None:
+            await line.goodbye()
+
+    async def deploy(
+        self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
+    ) -> Placement:
+        names = watched(network, taps, membranes)
+        placement = await self._place(self._open_line(), network, taps, membranes, plan=False)
+        self._populations, self._counters, self._sent = names, Counters(), 0
+        return placement
+
+    async def plan(
+        self, network: Network, *, taps: Sequence[str] = (), membranes: Sequence[str] = ()
+    ) -> Placement:
+        if self._line is not None:
+            return await self._place(self._line, network, taps, membranes, plan=True)
+        await self.open()  # what is elsewhere says what it would do
+        try:
+            return await self._place(self._open_line(), network, taps, membranes, plan=True)
+        finally:
+            await self.close()
+
+    async def _place(
+        self, line: _Line, network: Network, taps: Sequence[str], membranes: Sequence[str], *, plan: bool
+    ) -> Placement:
+        data = await asyncio.to_thread(networks.pack, network)
+        about = {"taps": list(taps), "membranes": list(membranes), "bytes": len(data), "plan": plan}
+        parts = [data[at : at + link.PART] for at in range(0, len(data), link.PART)]
+        found = await line.ask(Kind.DEPLOY, json.dumps(about).encode(), parts)
+        return plain.decode(Placement, found, self.uri)
+
+    async def reset(self) -> None:
+        line = self._deployed_line()
+        await line.ask(Kind.RESET)
+        line.begin()
+        self._counters, self._sent = Counters(), 0
+
+    async def send(self, packet: Packet) -> None:
+        line = self._deployed_line()
+        if packet.data.dtype not in (EVENT, SPIKE):
+            packet = dataclasses.replace(packet, data=events_from_array(packet.data))
+        while self._sent - line.taken // len(self._populations) >= link.WINDOW:
+            await line.change()
+        self._sent += 1
+        await line.post(Kind.PACKET, link.pack_packet(packet))
+
+    async def finish(self) -> None:
+        await self._deployed_line().post(Kind.FINISH)
+
+    async def spikes(self) -> AsyncIterator[Packet]:
+        line = self._deployed_line()
+        while (packet := await line.output()) is not None:
+            yield packet
+
+    async def energy(self) -> tuple[Energy, ...]:
+        found = await self._deployed_line().ask(Kind.FIGURES)
+        figures = plain.decode(link.Figures, found, self.uri)
+        self._counters = figures.counters
+        return figures.energy
+
+    def counters(self) -> Counters:
+        return self._counters
+
+    def _open_line(self) -> _Line:
+        if self._line is None:
+            raise ConfigError(f"{self.uri}: it is not open")
+        return self._line
+
+    def _deployed_line(self) -> _Line:
+        if not self._populations:
+            raise ConfigError(f"{self.uri}: no network is deployed")
+        return self._open_line()
+
+
+class _Line:
+    """The client's end of a link: requests and their replies, and the packets that come."""
+
+    def __init__(self, uri: str, address: Address) -> None:
+        from nrt.mqtt.connection import Dialer
+
+        self._uri, self._client = uri, new_client()
+        self._dialer = Dialer(address.broker)
+        topics = Topics(address.node)
+        self._in = topics.link(address.name, self._client, "in")
+        self._out = topics.link(address.name, self._client, "out")
+        self._numbers, self._order = 0, Order(uri)
+        self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._packets: deque[Packet] = deque()
+        self._ended = False
+        self._failure: NrtError | None = None
+        self._changed = asyncio.Event()
+        self._heard = now()
+        self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task: asyncio.Task[None] | None = None
+        self._sender: Any = None
+        self.taken = 0
+        """Packets of this run that the user has."""
+
+    async def open(self) -> None:
+        """Connects to the broker. Raises as `Dialer.connect` says."""
+        self._task = asyncio.create_task(self._run(), name="nrt.mqtt-line")
+        await self._up
+
+    async def goodbye(self) -> None:
+        """Gives the device back, if there is still somebody to give it to, and closes."""
+        try:
+            if self._failure is None:
+                await self.ask(Kind.CLOSE, within=_CLOSING)
+        except NrtError:
+            pass  # the node takes it back by itself
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        self._fail(DeviceLost(self._uri, "it was closed"))
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def ask(
+        self, kind: Kind, body: bytes = b"", parts: Sequence[bytes] = (), *, within: float = 600.0
+    ) -> dict[str, Any]:
+        """Sends a request, and its parts; its result. Raises what the other end raised."""
+        self._check()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        number = await self._send(kind, body, answer)
+        try:
+            for part in parts:
+                await self.post(Kind.PART, part)
+            async with asyncio.timeout(within):
+                return await answer
+        except TimeoutError:
+            raise DeviceTimeout(self._uri, f"no answer to {kind.name} within {within:g} s") from None
+        finally:
+            self._pending.pop(number, None)
+            answer.cancel()
+
+    async def post(self, kind: Kind, body: bytes = b"") -> None:
+        """Sends what is not answered. Raises what broke the line."""
+        self._check()
+        await self._send(kind, body, None)
+
+    async def _send(self, kind: Kind, body: bytes, answer: asyncio.Future[dict[str, Any]] | None) -> int:
+        given: list[int] = []
+
+        def numbered() -> bytes:
+            given.append(self._numbers)
+            self._numbers += 1
+            if answer is not None:
+                self._pending[given[0]] = answer
+            return Note(kind, given[0], body).to_bytes()
+
+        await self._sender.send(self._in, numbered)
+        return given[0]
+
+    def begin(self) -> None:
+        """A run begins: nothing of the one before is left."""
+        self._packets.clear()
+        self._ended, self.taken = False, 0
+
+    async def output(self) -> Packet | None:
+        """The next packet of this run, None after the last. Raises what the device died of, after all packets."""
+        while not self._packets:
+            if self._ended:
+                return None
+            await self.change()
+        self.taken += 1
+        self._notify()
+        return self._packets.popleft()
+
+    async def change(self) -> None:
+        """Waits until something came or was taken. Raises what broke the line."""
+        self._check()
+        changed = self._changed
+        await changed.wait()
+        self._check()
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run(self) -> None:
+        try:
+            await self._connected()
+        except BaseExceptionGroup as group:
+            self._fail(_first(group, self._uri))
+        except NrtError as error:
+            self._fail(error)
+
+    async def _connected(self) -> None:
+        from nrt.mqtt.sender import Sender
+
+        async with self._dialer.connect() as connection:
+            await connection.subscribe(self._out)
+            async with asyncio.TaskGroup() as group:
+                self._sender = Sender(connection, group)
+                group.create_task(self._ping(), name="nrt.mqtt-ping")
+                self._up.set_result(None)
+                async for message in connection.messages():
+                    self._take(message.payload)
+
+    async def _ping(self) -> None:
+        self._heard = now()
+        while True:
+            await asyncio.sleep(link.PING)
+            if (now() - self._heard) / 1e9 > link.SILENCE:
+                raise DeviceLost(self._uri, f"nothing was heard of the node for {link.SILENCE:g} s")
+            if self._numbers:
+                await self.post(Kind.PING)
+            else:
+                self._heard = now()
+
+    def _take(self, payload: bytes) -> None:
+        note = Note.parse(payload, self._uri)
+        if note.kind is Kind.FAILED:
+            raise link.error_from(note.json(self._uri), self._uri)
+        if not self._order.fresh(note):
+            return
+        self._heard = now()
+        if note.kind is Kind.PACKET:
+            self._packets.append(link.unpack_packet(note.body, now(), self._uri))
+        elif note.kind is Kind.END:
+            self._ended = True
+        elif note.kind is Kind.REPLY:
+            self._answered(note.json(self._uri))
+        elif note.kind is not Kind.PONG:
+            raise ProtocolError(self._uri, 3, "a message from a device", note.kind.name)
+        self._notify()
+
+    def _answered(self, data: Mapping[str, Any]) -> None:
+        answer = self._pending.get(data.get("to", -1))
+        if answer is None or answer.done():
+            return
+        if "error" in data:
+            answer.set_exception(link.error_from(data["error"], self._uri))
+        else:
+            result = data.get("result")
+            answer.set_result(result if isinstance(result, dict) else {})
+
+    def _fail(self, error: NrtError) -> None:
+        self._failure = self._failure or error
+        for answer in (*self._pending.values(), self._up):
+            if not answer.done():
+                answer.set_exception(self._failure)
+        self._notify()
+
+
+def _first(group: BaseExceptionGroup[BaseException], uri: str) -> NrtError:
+    """What broke the line first."""
+    error = group.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _first(error, uri)
+    return error if isinstance(error, NrtError) else DeviceError(uri, f"the session failed: {error!r}")
