@@ -20,6 +20,7 @@ from nrt.device import Device
 from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.packet import Packet
+from nrt.profile.model import modelled
 from nrt.report import Report, Settings
 from nrt.source import Source
 from nrt.tally import Tally
@@ -142,8 +143,12 @@ class Run:
 
     async def _settle(self) -> None:
         """Takes the last figures and leaves the device ready for the next run."""
-        self._tally.energy = await self._device.energy()
-        self._tally.counters = self._device.counters()
+        device, counters = self._device, self._device.counters()
+        models = modelled(
+            self._network, counters, device.tables, seconds=self._tally.stream_s, dense=device.dense
+        )
+        self._tally.counters = counters
+        self._tally.energy = (*await device.energy(), *models)
         self._tally.clock = self._device.clock
         await self._device.reset()
 

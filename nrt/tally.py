@@ -17,9 +17,9 @@ from nrt.clock import now
 from nrt.device import Counters, Device
 from nrt.errors import ConfigError
 from nrt.network import Network
-from nrt.packet import SPIKE, Packet
+from nrt.packet import SPIKE, Packet, Records, join
 from nrt.profile import ClockMap, Decider, Decisions, Energy, Stopwatch
-from nrt.report import Report, Settings
+from nrt.report import Excerpt, Report, Settings
 from nrt.source import Source
 
 _LISTED = 10_000
@@ -37,6 +37,7 @@ class Tally:
         self._counts: dict[str, NDArray[np.float64]] = {}
         self._readout_steps: dict[str, int] = {}
         self._digests = {name: hashlib.sha256() for name in network.outputs}
+        self._keepers = {name: _Keeper(settings.excerpt) for name in network.outputs if settings.excerpt}
         self._first: int | None = None
         self._last = self._cause = 0
         self._began = self._ended = 0
@@ -78,6 +79,8 @@ class Tally:
             self._cause = cause
         if packet.origin in self._digests:
             self._decider.took(packet, self._cause)
+            if packet.origin in self._keepers:
+                self._keepers[packet.origin].took(packet)
             if len(packet.data):
                 self._count(packet)
 
@@ -107,6 +110,11 @@ class Tally:
         found = self._decider.decisions()
         return found if found != Decisions() else None
 
+    @property
+    def stream_s(self) -> float:
+        """Seconds of the stream so far."""
+        return (self._last - (self._first or 0)) / 1e6
+
     def report(self, device: Device, source: Source, identity: Mapping[str, str]) -> Report:
         """What was measured up to now."""
         network = self._network
@@ -120,7 +128,7 @@ class Tally:
             semantics=dataclasses.asdict(network.semantics),
             encoding=dataclasses.asdict(network.encoding),
             started=self._started,
-            stream_s=(self._last - (self._first or 0)) / 1e6,
+            stream_s=self.stream_s,
             wall_s=(ended - self._began) / 1e9 if self._began else 0.0,
             packets=self.packets,
             events=self.events,
@@ -128,6 +136,11 @@ class Tally:
             source_counts=dict(source.counters()),
             counters=self.counters or device.counters(),
             counts=self._listed(),
+            sizes={each.name: each.size for each in network.populations},
+            excerpts=tuple(
+                each.excerpt(name, network[name].size, self._first or 0)
+                for name, each in self._keepers.items()
+            ),
             digests={name: digest.hexdigest() for name, digest in self._digests.items()},
             latency=self._watch.latency(
                 "schedule" if source.scheduled else "read",
@@ -143,6 +156,32 @@ class Tally:
             versions=report.versions(),
             host=report.host(),
         )
+
+
+class _Keeper:
+    """Keeps the first `room` spikes of an output, and up to when they are all of them."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._kept: list[Records] = []
+        self._end: int | None = None
+        self._full = False
+
+    def took(self, packet: Packet) -> None:
+        if self._full or packet.data.dtype != SPIKE:
+            return
+        self._full = len(packet.data) > self._room
+        self._end = int(packet.data["t"][self._room]) if self._full else packet.end
+        part = packet.data[: self._room]
+        if len(part):
+            self._kept.append(join([part]))  # a copy: the device may use the memory again
+        self._room -= len(part)
+
+    def excerpt(self, population: str, neurons: int, start: int) -> Excerpt:
+        spikes = join(self._kept) if self._kept else np.empty(0, SPIKE)
+        end = start if self._end is None else self._end
+        times: list[int] = (spikes["t"] - start).tolist()
+        return Excerpt(population, neurons, end - start, tuple(times), tuple(spikes["n"].tolist()))
 
 
 def _decider(network: Network, settings: Settings) -> Decider:

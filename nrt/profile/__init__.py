@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nrt.profile.counters import Counters
 from nrt.profile.decision import Decider, Decisions, Moment
 from nrt.profile.energy import Energy
 from nrt.profile.histogram import Histogram
@@ -11,6 +12,7 @@ from nrt.profile.sync import ClockMap, Probe, Sync
 
 __all__ = [
     "ClockMap",
+    "Counters",
     "Deadline",
     "Decider",
     "Decisions",

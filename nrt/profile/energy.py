@@ -101,9 +101,9 @@ class Energy:
 def readable_joules(joules: float) -> str:
     """`joules` with the unit that suits it: "3.21 µJ"."""
     size = abs(joules)
-    if not math.isfinite(joules) or size == 0 or size < _PREFIXES[-1][0]:
+    if not math.isfinite(joules) or size == 0:
         return f"{joules:.3g} J"
-    factor, prefix = next(each for each in _PREFIXES if size >= each[0] * 0.9995)
+    factor, prefix = next((each for each in _PREFIXES if size >= each[0] * 0.9995), _PREFIXES[-1])
     return f"{joules / factor:.3g} {prefix}J"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from nrt.device import Placement, Row
 from nrt.network import Network
 from nrt_sim.clocked import ClockedDevice
@@ -11,6 +13,8 @@ from nrt_sim.reference import ReferenceEngine
 
 class ReferenceDevice(ClockedDevice):
     """float64 numpy, one dense pass per step."""
+
+    dense: ClassVar[bool] = True
 
     def _build(self, network: Network, watched: tuple[str, ...]) -> Engine:
         return ReferenceEngine(network, watched)

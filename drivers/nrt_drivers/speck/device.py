@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Literal
 
 from nrt import registry
-from nrt.device import Counters, Device, Energy, Placement
+from nrt.device import Counters, Device, Energy, Placement, Rung
 from nrt.errors import ConfigError, DeviceError, Unsupported
 from nrt.network import Network
 from nrt.packet import Packet
@@ -29,6 +29,7 @@ from nrt_drivers.speck.chip import cores, spec
 from nrt_drivers.speck.config import Options, configure
 from nrt_drivers.speck.lower import Leak
 from nrt_drivers.speck.run import Deployed, SpeckRun
+from nrt_drivers.speck.rungs import rungs
 from nrt_drivers.speck.settings import Settings, decimation, ticks
 from nrt_drivers.speck.stream import Watched
 from nrt_drivers.speck.vendor import Vendor, samna
@@ -62,6 +63,7 @@ class SpeckDevice(Device):
     clocked: ClassVar[bool] = False
     timed_by = "the board's stop watch, as it ran from the host's start of it"
     wires: ClassVar[tuple[str, ...]] = ("emu", "samna")
+    tables: ClassVar[tuple[str, ...]] = ("speck2f", "digital45")
 
     def __init__(
         self,
@@ -210,6 +212,9 @@ class SpeckDevice(Device):
         if self._settings.balancer:
             notes.append("cores drop events while they are busy (balancer=yes); the chip does not count them")
         return planning.printed(deployed.plan, self.uri, deployed.network, notes)
+
+    def rungs(self, network: Network) -> Sequence[Rung]:
+        return rungs(self._uri, network, self._settings)
 
     # A run
 

@@ -24,6 +24,7 @@ from nrt.network.neuron import neuron
 from nrt.network.operators import array
 from nrt.network.semantics import Semantics
 from nrt.packet import SPIKE, Packet, Records
+from nrt.profile.model import modelled
 from nrt_sim.chips.loihi2.engine import LoihiEngine
 from nrt_sim.chips.loihi2.fit import fit
 from nrt_sim.reference import ReferenceEngine
@@ -505,7 +506,7 @@ async def test_the_device_runs_resets_and_forks(tmp_path: Path) -> None:
             assert "exact" in str(placement)
             assert "not tried on a chip" in str(placement)
             first = await run(device)
-            (energy,) = await device.energy()
+            energy, whole = modelled(network, device.counters(), device.tables)
             synops = sum(device.counters().synops.values())
             await device.reset()
             assert await run(device) == first
@@ -518,6 +519,7 @@ async def test_the_device_runs_resets_and_forks(tmp_path: Path) -> None:
     assert synops == int(spikes[:-1].sum()) * 4
     assert energy.kind == "modelled"
     assert energy.joules == pytest.approx(synops * 23.6e-12)
+    assert whole.joules > energy.joules
 
 
 @pytest.mark.parametrize("uri", ["loihi2:", "loihi2+usb:", "loihi2+sim:0"])

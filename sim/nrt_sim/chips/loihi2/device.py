@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from nrt.device import Energy, Placement, Row
+from nrt.device import Placement, Row, Rung
 from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.registry import Uri
 from nrt_sim.chips.loihi2.engine import LoihiEngine
 from nrt_sim.chips.loihi2.fit import fit
 from nrt_sim.chips.loihi2.program import SPEC, Program
+from nrt_sim.chips.loihi2.rungs import rungs
 from nrt_sim.clocked import ClockedDevice
 from nrt_sim.engine import Engine
 
 
 class Loihi2Device(ClockedDevice):
     """CUBA LIF neurons of 24 bits, weights of 8; every spike takes at least one step."""
+
+    tables: ClassVar[tuple[str, ...]] = (SPEC.name,)
 
     def __init__(self, uri: Uri) -> None:
         super().__init__(uri)
@@ -26,6 +30,9 @@ class Loihi2Device(ClockedDevice):
     @property
     def limits(self) -> Mapping[str, float]:
         return SPEC.limits
+
+    def rungs(self, network: Network) -> Sequence[Rung]:
+        return rungs(self.uri, network)
 
     def _build(self, network: Network, watched: tuple[str, ...]) -> Engine:
         return LoihiEngine(fit(network), watched)
@@ -39,13 +46,6 @@ class Loihi2Device(ClockedDevice):
             "fixed-point simulation; this network was not tried on a chip",
         )
         return Placement(self.uri, engine.network.name, tuple(_rows(program)), notes)
-
-    async def energy(self) -> tuple[Energy, ...]:
-        """Synaptic operations times the published figure; nothing else of the chip is in it."""
-        row = next(row for row in SPEC.energy if row.operation == "synaptic_operation")
-        joules = sum(self.counters().synops.values()) * (row.joules or 0.0)
-        source = f"synaptic operations times {row.source}: {row.description}"
-        return (Energy(joules, "modelled", source, "synaptic operations only"),)
 
     def _sibling(self) -> Loihi2Device:
         return Loihi2Device(self._uri)
