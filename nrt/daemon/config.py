@@ -44,7 +44,7 @@ SERVICES: Final[Mapping[str, str]] = {
     "web": "nrt.daemon.web:Server",
 }
 """Table → the `Service` that it configures; its class attribute `settings` is the dataclass of the table."""
-EXTENSIONS: Final[Mapping[str, str]] = {}
+EXTENSIONS: Final[Mapping[str, str]] = {"models": "nrt.daemon.models.settings:ModelsConfig"}
 """Table → the dataclass of it, of what is no service."""
 
 SETTABLE: Final = ("filter", "speed", "decide", "deadline", "labels", "silence", "stall")
@@ -213,9 +213,10 @@ class PipelineConfig:
         return None
 
     def _placed(self) -> str:
-        """The recording's URI with its whole path."""
+        """The recording's whole path, with the options."""
         _, mark, options = self.source.partition("?")
-        return f"file:{quote(str(self.recording))}{mark}{options}" if mark else str(self.recording)
+        path = str(self.recording)
+        return f"{quote(path)}?{options}" if mark else path
 
     def changed(self, options: Mapping[str, str]) -> PipelineConfig:
         """With other options, each as text. Raises ConfigError."""

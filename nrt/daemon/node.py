@@ -7,15 +7,15 @@ import dataclasses
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from nrt.clock import now
 from nrt.daemon import config as configuration
 from nrt.daemon.backoff import Backoff
 from nrt.daemon.command import Command, Replies, Reply
 from nrt.daemon.config import Config, PipelineConfig
+from nrt.daemon.deployment import deploy
 from nrt.daemon.lock import Lock
 from nrt.daemon.logs import Recent
 from nrt.daemon.notice import Alarm, AlarmKind, Ids, Json, Notice
@@ -25,6 +25,9 @@ from nrt.daemon.service import Service
 from nrt.daemon.table import Secret
 from nrt.errors import ConfigError, NotFound, NrtError
 from nrt.report import host, versions
+
+if TYPE_CHECKING:
+    from nrt.daemon.models.updates import Updates
 
 log = logging.getLogger("nrt.daemon")
 
@@ -45,7 +48,7 @@ class Node:
         self.boot = self._ids.boot
         self.folder = config.node.folder
         """The data folder."""
-        self._reports = Reports(self.folder / "reports", self.boot, config.node.reports)
+        self._reports = Reports(self.folder / "reports", config.node.reports)
         self._listeners: list[Callable[[Notice], None]] = []
         self._replies = Replies()
         self._pipelines: dict[str, Pipeline] = {}
@@ -56,6 +59,8 @@ class Node:
         self.up = asyncio.Event()
         """Set when every pipeline has been told to start."""
         self.alarms = 0
+        self.models: Updates | None = None
+        """Where the configuration has [models]."""
 
     @property
     def pipelines(self) -> Mapping[str, Pipeline]:
@@ -99,6 +104,11 @@ class Node:
                 if name in self.config.tables:
                     self._add_service(name, self.config.tables[name])
             try:
+                settings = self.config.tables.get("models")
+                if settings is not None:
+                    from nrt.daemon.models.updates import Updates  # needs the package cryptography
+
+                    self.models = Updates(cast(Any, settings), self.folder / "models", self.listen)
                 for config in self.config.pipelines:
                     await self._add(config)
                 self.up.set()
@@ -120,6 +130,8 @@ class Node:
         """Changes what differs and nothing else. Raises ConfigError for what needs a restart of the daemon."""
         if (config.node, config.log) != (self.config.node, self.config.log):
             raise ConfigError("[node] and [log] change only when the daemon is restarted")
+        if config.tables.get("models") != self.config.tables.get("models"):
+            raise ConfigError("[models] changes only when the daemon is restarted")
         async with self._turn:
             fresh = {each.name: each for each in config.pipelines}
             for name in [
@@ -174,8 +186,8 @@ class Node:
     async def _for_one(self, pipeline: Pipeline, request: Command) -> Json:
         verb = request.verb
         if verb == "deploy":
-            _nothing_else(request, ("path",))
-            return str(await pipeline.deploy(self.model(pipeline, request.arguments.get("path"))))
+            _nothing_else(request, ("path", "package", "data", "force"))
+            return await deploy(pipeline, request.arguments, self.models, self.folder / "models")
         if verb == "set":
             await pipeline.set({name: _text(name, value) for name, value in request.arguments.items()})
             return pipeline.state.value
@@ -208,24 +220,12 @@ class Node:
             raise NotFound(name, f"no pipeline '{name[:80]}'; there is {known}", list(self._pipelines))
         return self._pipelines[name]
 
-    def model(self, pipeline: Pipeline, path: object) -> Path:
-        """The network that a command means: a file of the folder of models, or of that the pipeline's is in.
-
-        Whoever may send commands must not be able to name any file of the machine. Raises ConfigError, NotFound.
-        """
-        if not isinstance(path, str) or not 0 < len(path) < 1_000 or "\0" in path:
-            raise ConfigError("deploy needs path, the name of a network")
-        folders = [self.folder / "models", pipeline.declared.network.parent]
-        for folder in folders:
-            whole = (folder / path).resolve()
-            if whole.is_relative_to(folder.resolve()) and whole.is_file():
-                return whole
-        raise NotFound(path, f"no network '{path[:200]}' in {' or '.join(map(str, folders))}")
-
     # life
 
     async def _add(self, config: PipelineConfig) -> None:
-        pipeline = self._pipelines[config.name] = Pipeline(config, self._ids, self.tell, self._reports.keep)
+        pipeline = self._pipelines[config.name] = Pipeline(
+            config, self._ids, self.tell, self._reports.keep, self.folder
+        )
         if config.start:
             await pipeline.start()
 
@@ -268,7 +268,9 @@ class Node:
         await asyncio.wait([task], timeout=FAREWELL)
 
     async def _end_all(self) -> None:
-        """Pipelines first, all at once; then the services, the last begun first."""
+        """Trials first, then the pipelines, all at once; then the services, the last begun first."""
+        if self.models is not None:
+            await self.models.close()
         await asyncio.gather(*(each.stop() for each in self._pipelines.values()))
         for name in reversed(list(self._services)):
             await self._remove_service(name)

@@ -84,12 +84,12 @@ class Updates:
         self._store = Store(folder, settings.keep, settings.size)
         self._trials: dict[str, asyncio.Task[None]] = {}
 
-    async def receive(self, data: bytes) -> Package:
+    async def receive(self, data: bytes | Path) -> Package:
         """Keeps a package that somebody sent, if it is signed.
 
         Raises BadPackage, OSError (a full disk); nothing of it is kept then.
         """
-        if len(data) > self.settings.size:
+        if isinstance(data, bytes) and len(data) > self.settings.size:
             raise BadPackage("package", f"it is larger than {self.settings.size:,} bytes")
         package = await asyncio.to_thread(packages.read, data, int(self.settings.size))
         verify(package, self._keys)
