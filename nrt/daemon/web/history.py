@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable
@@ -82,10 +81,17 @@ def _placement(placement: Placement | None) -> Json:
 
 
 def figures(stats: Stats) -> dict[str, Json]:
-    """The figures of a moment, the latency histogram in bars of a quarter of a power of two."""
+    """The figures of a moment; the latency with bars of a quarter of a power of two, and its phases by name."""
+    found = stats.to_dict()
     latency = stats.latency
-    few = dataclasses.replace(latency, buckets=_bars(latency)) if latency is not None else None
-    return {**dataclasses.replace(stats, latency=few).to_dict(), "time": time.time()}
+    if latency is not None:
+        phases: list[Json] = [
+            [each.name, each.what, each.p50, each.p99] for each in latency.phases if each.packets
+        ]
+        bars: list[Json] = [list(bar) for bar in _bars(latency)]
+        few = found["latency"]
+        found["latency"] = {**few, "bars": bars, "phases": phases} if isinstance(few, dict) else None
+    return {**found, "time": time.time()}
 
 
 def _bars(latency: Latency) -> tuple[tuple[int, int, int], ...]:

@@ -66,10 +66,10 @@ export class Chart {
   }
 }
 
-/** Bars of packets over latency, which runs by powers; lines at the percentiles. latency: as in the report. */
+/** Bars of packets over latency, which runs by powers; lines at the percentiles. latency: as in the report, with bars. */
 export function histogram(canvas, latency, show) {
   const { context, width, height } = fresh(canvas);
-  const bars = latency?.buckets ?? [];
+  const bars = latency?.bars ?? [];
   if (!bars.length) {
     canvas.setAttribute("aria-label", "Latency histogram: no packets yet");
     return;

@@ -62,6 +62,11 @@ export class Figures {
     const some = latency?.packets;
     say($("latency-note"), some ? `p50 ${time(latency.p50)}, p99 ${time(latency.p99)}, p99.9 ${time(latency.p999)}, longest ${time(latency.maximum)}; from when events were ${latency.since === "schedule" ? "due" : "read"}` : "no packets yet");
     histogram($("histogram"), latency, time);
+    const phases = latency?.phases ?? [];
+    $("phases").hidden = !phases.length;
+    $("phases").tBodies[0].replaceChildren(
+      ...phases.map(([name, what, p50, p99]) => make("tr", { title: what }, make("th", { scope: "row", text: name }), make("td", { text: time(p50) }), make("td", { text: time(p99) }))),
+    );
   }
 
   tell(f, per, own) {
@@ -82,7 +87,7 @@ export class Figures {
     this.tile("Restarts", count(f.restarts), f.alarms ? `${count(f.alarms)} alarms` : "no alarms", f.restarts ? "warn" : "");
     const queued = Object.values(f.queues ?? {}).reduce((sum, n) => sum + n, 0);
     this.tile("Queued", count(queued), Object.entries(f.queues ?? {}).map(([name, n]) => `${name} ${n}`).join(", ") || "packets");
-    this.tile("This view", own ? `${Math.round(own.fps)} frames/s` : "–", own?.age ? `${time(own.age[0])} old when drawn` : "no frames");
+    this.tile("This view", own ? `${Math.round(own.fps)} fps` : "–", own?.age ? `${time(own.age[0])} old when drawn` : "no frames");
   }
 
   tile(name, value, note, mood = "", title = "") {

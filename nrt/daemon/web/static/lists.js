@@ -76,10 +76,10 @@ export class Log {
     const fits = (line) =>
       LEVELS.indexOf(line.level) >= least &&
       (!own || line.pipeline === own) &&
-      (!text || `${line.text} ${line.pipeline} ${line.logger}`.toLowerCase().includes(text));
+      (!text || `${line.message} ${line.pipeline}`.toLowerCase().includes(text));
     const found = this.lines.filter(fits).slice(-SHOWN).reverse();
     $("lines").replaceChildren(
-      ...found.map((line) => make("li", { class: line.level }, make("time", { text: clock(line.time) }), make("span", { text: line.level }), make("span", { text: line.pipeline }), make("span", { text: line.text }))),
+      ...found.map((line) => make("li", { class: line.level }, make("time", { text: clock(line.time) }), make("span", { text: line.level }), make("span", { text: line.pipeline }), make("span", { text: line.message }))),
       ...(found.length ? [] : [make("li", { class: "none", text: this.lines.length ? "no line fits the filter" : "nothing yet" })]),
     );
   }
