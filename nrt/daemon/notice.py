@@ -29,6 +29,7 @@ AlarmKind = Literal[
     "disk full",
     "disk back",
     "output failed",
+    "output back",
     "restarts",
     "deadline",
     "failed",

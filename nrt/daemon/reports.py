@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
+import re
 import time
 from pathlib import Path
+from typing import Final
 
 from nrt.report import Report
+
+_NAME: Final = re.compile(r"\d{8}-\d{8}T\d{6}Z\.json")
 
 log = logging.getLogger("nrt.daemon")
 
 
 class Reports:
-    """`folder/<pipeline>/<time>-<boot>-<number>.json`, the oldest of which go."""
+    """`folder/<pipeline>/<number>-<time>.json`, the oldest of which go. Numbers count on over restarts."""
 
-    def __init__(self, folder: Path, boot: str, most: int) -> None:
-        self._folder, self._boot, self._most = folder, boot, most
-        self._numbers = itertools.count(1)
+    def __init__(self, folder: Path, most: int) -> None:
+        self._folder, self._most = folder, most
 
     def keep(self, pipeline: str, report: Report) -> None:
         """Writes one; a disk that is full or broken is logged and costs no more than the report."""
         folder = self._folder / pipeline
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        path = folder / f"{stamp}-{self._boot}-{next(self._numbers):04}.json"
-        partial = path.with_suffix(".part")
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            kept = sorted(each for each in folder.glob("*.json") if _NAME.fullmatch(each.name))
+            number = int(kept[-1].name.partition("-")[0]) + 1 if kept else 1
+            path = folder / f"{number:08}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
+            partial = path.with_suffix(".part")
             partial.write_text(report.to_json() + "\n", encoding="utf-8")
             partial.rename(path)
-            for old in sorted(folder.glob("*.json"), key=lambda each: each.stat().st_mtime_ns)[: -self._most]:
+            for old in [*kept, path][: -self._most]:
                 old.unlink(missing_ok=True)
         except OSError as error:
-            log.error("the report %s cannot be kept: %s", path, error, extra={"pipeline": pipeline})
+            log.error("the report of a run cannot be kept: %s", error, extra={"pipeline": pipeline})

@@ -65,7 +65,8 @@ class Totals:
     """Additions per packet, nothing per event."""
 
     def __init__(self) -> None:
-        self.restarts = self.packets = self.events = self.lost = self.decisions = self.alarms = 0
+        self.restarts = self.packets = self.events = self.lost = 0
+        self.dropped = self.decisions = self.alarms = 0
         self.spikes: Counter[str] = Counter()
         self.last_in = self.last_out = now()
         """Host time of the last packet from the source, and of the last from the device."""
