@@ -52,12 +52,10 @@ READOUT_CLASSES: Final = _limit("readout_classes") + 1
 CORE_LATENCY_PS: Final = round(_SPEC.timing["nine_layers"].value * 1e6) // CORES
 """One event through nine layers takes 3.36 µs (Richter et al., arXiv 2304.06793, abstract); spread evenly here,
 which is an assumption."""
-SYNOP_PS: Final = 10_000
-"""ESTIMATE: no rate of synaptic operations is published. 100 million a second and core is of the order that the
-published power asks for: 46.8 mW on one task, 0.42 mW at rest (Yao et al. 2024, table 1), with four convolutional
-layers and not more than 100 pJ a synop is 115 million."""
+SYNOP_PS: Final = round(_SPEC.timing["synaptic_operation"].value * 1e3)
+"""ESTIMATE: no rate of synaptic operations is published; the definition says what it is guessed from."""
 PARALLEL_CORES: Final = _table("parallel_cores")
-PARALLEL: Final = 2
+PARALLEL: Final = round(SYNOP_PS / (_SPEC.timing["synaptic_operation_parallel"].value * 1e3))
 """ESTIMATE: by which factor the throughput of the parallel cores is larger."""
 FIFO: Final = 16
 """ESTIMATE: events that wait between two cores before the sender waits."""
