@@ -226,8 +226,16 @@ class Node:
         pipeline = self._pipelines[config.name] = Pipeline(
             config, self._ids, self.tell, self._reports.keep, self.folder
         )
+        said = ""
+        if self.models is not None:
+            started, said = self.models.begin(config)
+            pipeline.take_over(started)
         if config.start:
             await pipeline.start()
+        if said:
+            pipeline.alarm("rollback", said)
+        if self.models is not None:
+            self.models.watch(pipeline)
 
     def _add_service(self, name: str, settings: object) -> None:
         for secret in _secrets(settings):

@@ -216,19 +216,27 @@ class Pipeline:
             changed = self._with(Path(path), reading)
             network = await asyncio.to_thread(changed.load_network)
             placement = await self._running().deploy(network)
-            self._take_over(changed)
+            self.take_over(changed)
             log.info("deployed %s", path, extra={"pipeline": self.name})
             return placement
 
     async def run_with(self, path: Path, reading: Reading, why: str) -> None:
-        """Runs that network from now on, whatever state the pipeline is in: its device may be what failed."""
-        self._take_over(self._with(path, reading))
-        await self.restart(why)
+        """Runs that network from now on, whatever state the pipeline is in: its device may be what failed.
+
+        Between two packets where that can be, else by a restart.
+        """
+        try:
+            await self.deploy(path, reading)
+        except NrtError:
+            self.take_over(self._with(path, reading))
+            if self.wanted:
+                await self.restart(why)
 
     def _with(self, path: Path, reading: Reading | None) -> PipelineConfig:
         return dataclasses.replace(self.config, network=path, reading=reading or self.config.reading)
 
-    def _take_over(self, config: PipelineConfig) -> None:
+    def take_over(self, config: PipelineConfig) -> None:
+        """Has the next life begin with `config`."""
         self.config = self.witness.config = config
 
     def alarm(self, kind: AlarmKind, text: str) -> None:
