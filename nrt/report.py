@@ -34,6 +34,7 @@ class Settings:
 
     taps, membranes: populations that were watched besides the outputs
     decide_us:   length of the windows that are decided · label: the right answer · deadline_us: what counts as late
+    excerpt:     output spikes that the report keeps, from the first on, to be looked at
     """
 
     taps: tuple[str, ...] = ()
@@ -41,6 +42,21 @@ class Settings:
     decide_us: int | None = None
     label: int | None = None
     deadline_us: int | None = None
+    excerpt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The first spikes of an output: t in µs from the start of the run, and the neuron of each.
+
+    neurons: of the output · end: µs up to which all spikes are here
+    """
+
+    population: str
+    neurons: int
+    end: int
+    t: tuple[int, ...]
+    n: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,7 @@ class Report:
     stream_s: seconds of the stream's own clock · wall_s: seconds on the host
     events, lost: taken in, and dropped before they reached the device
     counts: per firing output, the sum of payloads of each neuron; per readout, its mean membrane
+    sizes:    neurons of each population · excerpts: the first spikes of each output, if they were asked for
     digests:  per output, SHA-256 over all its records: equal where every spike was
     decisions: what was decided and when; None where nothing fired and nothing was asked
     source_counts: what the source repaired (late, resets, gaps) · error: what ended the run early, or ""
@@ -81,6 +98,8 @@ class Report:
     encoding: Mapping[str, Any] = field(default_factory=dict[str, Any])
     settings: Settings = field(default_factory=Settings)
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    excerpts: tuple[Excerpt, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
     host: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -111,6 +130,12 @@ class Report:
     def to_json(self, indent: int | None = 2) -> str:
         """As JSON; what is not a number is null."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def to_html(self) -> str:
+        """As one page that needs nothing else, for screen and paper."""
+        from nrt.page import of_report
+
+        return of_report(self)
 
     @classmethod
     def from_dict(cls, document: object) -> Self:

@@ -106,11 +106,13 @@ class Session:
         decide: str | int | None = None,
         label: int | None = None,
         deadline: str | int | None = None,
+        excerpt: int = 0,
     ) -> Run:
         """A run of `source` (or of what a URI or path names) through the deployed network.
 
         decide:   length of the windows of stream in each of which the output's winner is told, such as "100ms" or µs
         label:    the right answer, the output's neuron · deadline: what counts as late, such as "5ms" or µs
+        excerpt:  output spikes that the report keeps, from the first on, for its raster
         Raises ConfigError, NotFound.
         """
         settings = dataclasses.replace(
@@ -118,6 +120,7 @@ class Session:
             decide_us=None if decide is None else microseconds(decide),
             label=label,
             deadline_us=None if deadline is None else microseconds(deadline),
+            excerpt=excerpt,
         )
         opened = source if isinstance(source, Source) else registry.source(source)
         return Run(opened, self._device, self.network, self._claim, settings)
@@ -129,9 +132,10 @@ class Session:
         decide: str | int | None = None,
         label: int | None = None,
         deadline: str | int | None = None,
+        excerpt: int = 0,
     ) -> Report:
         """Streams `source` to its end and returns the report; the choices are those of `stream`."""
-        run = self.stream(source, decide=decide, label=label, deadline=deadline)
+        run = self.stream(source, decide=decide, label=label, deadline=deadline, excerpt=excerpt)
         async with run:
             async for _ in run:
                 pass

@@ -1,0 +1,10 @@
+"""Pages: a run's report or a comparison as one HTML file that loads nothing, for screen and paper.
+
+Whatever comes from files or devices is escaped where it becomes HTML (`nrt.page.markup`); drawings are inline SVG.
+"""
+
+from __future__ import annotations
+
+from nrt.page.run import of_report
+
+__all__ = ["of_report"]
