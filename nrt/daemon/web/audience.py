@@ -37,6 +37,8 @@ class Audience:
         self._viewers: set[Viewer] = set()
         self._frames: dict[str, Frames] = {}
         self._histories: dict[str, History] = {}
+        self._deployed: dict[str, object] = {}
+        """What pages were told of each pipeline, but for its state."""
         self._notices: deque[dict[str, Json]] = deque(maxlen=NOTICES)
         self._lines: deque[Json] = deque(maxlen=LINES)
         self._unlisten = [node.listen(self._notice), node.log.listen(self._line)]
@@ -147,7 +149,9 @@ class Audience:
 
     def _tick(self) -> None:
         pipelines = self._node.pipelines
-        if [*self._histories] != [*pipelines]:
+        deployed = {name: (each.config, each.placement) for name, each in pipelines.items()}
+        if deployed != self._deployed:
+            self._deployed = deployed
             self._histories = {name: self._histories.get(name, History()) for name in pipelines}
             self._changed()
         figures: dict[str, Json] = {}

@@ -23,7 +23,7 @@ export class Chart {
     this.points = [];
     this.now = make("b");
     this.top = make("small");
-    this.canvas = make("canvas", { role: "img" });
+    this.canvas = make("canvas", { role: "img", "aria-label": name });
     this.element = make("figure", { class: "chart" }, make("figcaption", {}, `${name} `, this.now, this.top), this.canvas);
   }
 

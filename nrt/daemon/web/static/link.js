@@ -1,7 +1,7 @@
 // The WebSocket, and what becomes of it: it is opened again, ever more rarely, until it stands.
 
 const FIRST = 500; // ms until the first attempt
-const MOST = 10000;
+const MOST = 5000;
 const QUIET = 4000; // figures come twice a second: after so long without any the connection is gone
 
 export class Link {
