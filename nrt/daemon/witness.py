@@ -62,6 +62,8 @@ class Witness:
         self._windows: Windows | None = None
         self._down: set[AlarmKind] = set()
         self._late = False
+        self._judged = (0, 0)
+        """Packets late, and all, when the deadline was last looked at."""
 
     def configure(self, config: PipelineConfig) -> None:
         """Other options, from now on."""
@@ -80,6 +82,7 @@ class Witness:
 
     def began(self, network: Network) -> None:
         """A run begins."""
+        self._judged = (0, 0)
         self._network = network
         self._windows = self._new_windows()
         self.totals.last_out = now()
@@ -146,15 +149,21 @@ class Witness:
             self.alarm(kind, str(error))
 
     def judge(self, report: Report) -> None:
-        """Tells when many packets are late, once until few are."""
+        """Tells when many packets since the last call were late, once until few are."""
         deadline = report.latency.deadline
-        share, least = LATE
-        if deadline is None or deadline.packets < least:
+        if deadline is None:
             return
-        late = deadline.missed > share * deadline.packets
-        if late and not self._late:
-            self.alarm("deadline", f"{self.config.name}: {deadline}")
-        self._late = late
+        missed, packets = deadline.missed - self._judged[0], deadline.packets - self._judged[1]
+        share, least = LATE
+        if packets < 0:  # another run
+            self._judged = (0, 0)
+        elif packets >= least:
+            self._judged = (deadline.missed, deadline.packets)
+            late = missed > share * packets
+            if late and not self._late:
+                text = f"{missed:,} of {packets:,} packets were later than {deadline.limit_ms:g} ms"
+                self.alarm("deadline", f"{self.config.name}: {text}")
+            self._late = late
 
     def _back(self, kind: AlarmKind, told: AlarmKind) -> None:
         if kind in self._down:
