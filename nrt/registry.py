@@ -58,9 +58,13 @@ DEVICES: Final[Mapping[str, Entry]] = {
         "nrt_sim.gpu.device:TorchDevice", "GPU simulator on torch operators: torch:cpu", "torch", "torch"
     ),
     "mqtt": Entry(
-        "nrt.remote.device:MqttDevice", "a device of a daemon elsewhere: mqtt://host/node/device", extra="daemon"
+        "nrt.remote.device:MqttDevice",
+        "a device of a daemon elsewhere: mqtt://host/node/device",
+        extra="daemon",
     ),
-    "mqtts": Entry("nrt.remote.device:MqttDevice", "the same with TLS: mqtts://host/node/device", extra="daemon"),
+    "mqtts": Entry(
+        "nrt.remote.device:MqttDevice", "the same with TLS: mqtts://host/node/device", extra="daemon"
+    ),
     "speck": Entry(
         "nrt_drivers.speck.device:SpeckDevice",
         "SynSense Speck2f: +samna: a board, +emu: an emulated one (never tried on silicon)",
@@ -123,6 +127,9 @@ BOARDS: Final[Mapping[str, Entry]] = {
     ),
     "dvs128": Entry("nrt_sim.cameras.dvs128:Dvs128Board", "a DVS128 that plays a scene or a recording"),
     "edvs": Entry("nrt_sim.cameras.edvs:EdvsBoard", "an eDVS that plays a scene or a recording"),
+    "ppk2": Entry(
+        "nrt_sim.instruments.ppk2:Ppk2Board", "a Power Profiler Kit II that feeds a made-up current"
+    ),
     "tinyodin": Entry("nrt_sim.chips.tinyodin.board:TinyOdinBoard", "a tinyODIN behind an AER bridge"),
     "davis346": Entry("nrt_sim.cameras.vendors:davis346", "a DAVIS346 behind the calls of its library"),
     "dvxplorer": Entry("nrt_sim.cameras.vendors:dvxplorer", "a DVXplorer behind the calls of its library"),

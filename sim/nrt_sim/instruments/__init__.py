@@ -1,0 +1,1 @@
+"""Emulated measuring instruments, which stand behind a wire as the real ones do."""
