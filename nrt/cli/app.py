@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import nrt
-from nrt.cli import bench, package, serve, spec
+from nrt.cli import bench, compare, package, serve, spec, sweep
 from nrt.cli.options import Choose, Dt, Encode, Json, Like, Limit, NetworkFile, SourceUri, Tap
 
 app = typer.Typer(
@@ -22,6 +22,9 @@ app = typer.Typer(
 app.add_typer(bench.app, name="bench")
 app.add_typer(package.app, name="package")
 app.add_typer(spec.app, name="spec")
+app.add_typer(sweep.lab_app, name="lab")
+app.command()(sweep.sweep)
+app.command()(compare.compare)
 app.command()(serve.serve)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,7 +27,7 @@ from nrt.sweep.station import Station
 class Lane(Protocol):
     """What takes items one at a time: a Station here or in another process."""
 
-    async def run(self, item: Item, network: Network) -> Row:
+    async def run(self, item: Item, network: Network, limit: float | None = None) -> Row:
         """See `Station.run`."""
         ...
 
@@ -36,12 +36,15 @@ class Lane(Protocol):
         ...
 
 
+Begin = Callable[[Lane, Item], Awaitable[Row]]
+
+
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Runs items on this machine. jobs: recordings side by side on one device · timeout: s for each; None: any."""
+    """Runs items on this machine. jobs: recordings side by side on one device · limit: s for each; None: any."""
 
     jobs: int = 1
-    timeout: float | None = None
+    limit: float | None = None
 
     async def run(
         self, items: Sequence[Item], networks: Mapping[str, Network], done: Callable[[Row], None]
@@ -57,16 +60,19 @@ class Local:
                 except NrtError as error:
                     reasons.append(str(error))
                 else:
-                    undone = await _share(group, networks[model], lanes, done, reasons)
+                    undone = await _share(group, lanes, self._begin(networks[model]), done, reasons)
             if undone:
                 left.append(NotRun(device, model, len(undone), "; ".join(dict.fromkeys(reasons))))
         return left
+
+    def _begin(self, network: Network) -> Begin:
+        return lambda lane, item: lane.run(item, network, self.limit)
 
     async def _lanes(
         self, device: str, group: Sequence[Item], network: Network, stack: contextlib.AsyncExitStack
     ) -> list[Lane]:
         """At most `jobs` lanes with `network` on them. Raises DeployError, and what opening the device raises."""
-        first = Station(device, timeout=self.timeout)
+        first = Station(device)
         stack.push_async_callback(first.close)
         session = await first.prepare(group[0], network)
         lanes: list[Lane] = [first]
@@ -84,18 +90,18 @@ class Local:
         async def fork() -> Session:
             return await (await session.fork()).__aenter__()
 
-        copy = Station(device, timeout=self.timeout, opener=fork)
+        copy = Station(device, opener=fork)
         try:
             await copy.prepare(item, network)
         except Unsupported:
-            return None if exclusive(device) else ProcessStation(device, timeout=self.timeout)
+            return None if exclusive(device) else ProcessStation(device)
         return copy
 
 
 async def _share(
     items: Sequence[Item],
-    network: Network,
     lanes: Sequence[Lane],
+    begin: Begin,
     done: Callable[[Row], None],
     reasons: list[str],
 ) -> Sequence[Item]:
@@ -106,7 +112,7 @@ async def _share(
         while left:
             item = left.popleft()
             try:
-                row = await lane.run(item, network)
+                row = await begin(lane, item)
             except NrtError as error:
                 left.appendleft(item)
                 alive.remove(lane)

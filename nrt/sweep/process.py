@@ -22,20 +22,19 @@ from nrt.sweep.station import ATTEMPTS, HOST, Station
 class ProcessStation:
     """See `Station`; the child starts with the first item."""
 
-    def __init__(self, device: str, *, timeout: float | None = None) -> None:
+    def __init__(self, device: str) -> None:
         self._device = device
-        self._timeout = timeout
         self._child: BaseProcess | None = None
         self._pipe: Connection | None = None
         self._sent = ""
         self._busy = False
 
-    async def run(self, item: Item, network: Network) -> Row:
-        """Runs one item; what goes wrong with it is in its row. Raises what `Station.run` does."""
+    async def run(self, item: Item, network: Network, limit: float | None = None) -> Row:
+        """See `Station.run`."""
         attempt = 1
         while True:
             try:
-                answer = await asyncio.to_thread(self._ask, item, network)
+                answer = await asyncio.to_thread(self._ask, item, network, limit)
             except (EOFError, OSError):
                 cause = _cause(await self._end())
                 if attempt == ATTEMPTS:
@@ -54,13 +53,13 @@ class ProcessStation:
             self._child.terminate()  # a thread of this process reads from the pipe until then
         await self._end()
 
-    def _ask(self, item: Item, network: Network) -> Row | NrtError:
+    def _ask(self, item: Item, network: Network, limit: float | None) -> Row | NrtError:
         """What the child says; raises EOFError or OSError where it died."""
         if self._pipe is None:
             self._start()
         assert self._pipe is not None
         self._busy = True
-        self._pipe.send((item, network if self._sent != item.network else None))
+        self._pipe.send((item, network if self._sent != item.network else None, limit))
         self._sent = item.network
         answer: Row | NrtError = self._pipe.recv()
         self._busy = False
@@ -70,7 +69,7 @@ class ProcessStation:
         context = multiprocessing.get_context("spawn")
         self._pipe, far = context.Pipe()
         self._child = context.Process(
-            target=_serve, args=(far, self._device, self._timeout), name="nrt.station", daemon=True
+            target=_serve, args=(far, self._device), name="nrt.station", daemon=True
         )
         self._child.start()
         far.close()
@@ -96,10 +95,10 @@ def _cause(code: int | None) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _serve(pipe: Connection, device: str, timeout: float | None) -> None:
+def _serve(pipe: Connection, device: str) -> None:
     """The child: items in, rows out, until the pipe closes. Ctrl-C is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(_answer(pipe, Station(device, timeout=timeout)))
+    asyncio.run(_answer(pipe, Station(device)))
 
 
 async def _answer(pipe: Connection, station: Station) -> None:
@@ -107,13 +106,13 @@ async def _answer(pipe: Connection, station: Station) -> None:
     try:
         while True:
             try:
-                item, given = await asyncio.to_thread(pipe.recv)
+                item, given, limit = await asyncio.to_thread(pipe.recv)
             except (EOFError, OSError):
                 return
             network = given or network
             assert network is not None
             try:
-                answer: Row | NrtError = await station.run(item, network)
+                answer: Row | NrtError = await station.run(item, network, limit)
             except NrtError as error:
                 answer = NrtError(
                     str(error)

@@ -28,13 +28,11 @@ Opener = Callable[[], Awaitable[Session]]
 class Station:
     """A device by its URI, leased while it is open; `run` opens and programs it as needed.
 
-    timeout: s that one item may take; None for as long as it takes
-    opener:  another way to an open session, such as a copy of one that has its network already
+    opener: another way to an open session, such as a copy of one that has its network already
     """
 
-    def __init__(self, device: str, *, timeout: float | None = None, opener: Opener | None = None) -> None:
+    def __init__(self, device: str, *, opener: Opener | None = None) -> None:
         self.device = device
-        self._timeout = timeout
         self._opener = opener or self._open
         self._lease = Lease(device, "nrt sweep")
         self._session: Session | None = None
@@ -44,7 +42,7 @@ class Station:
         """The open session. Raises DeviceBusy where somebody else has the device, and what opening raises."""
         if self._session is None:
             self._session = await self._opener()
-            self._deployed = ""
+            self._deployed = _deployed(self._session)
         return self._session
 
     async def prepare(self, item: Item, network: Network) -> Session:
@@ -56,12 +54,15 @@ class Station:
             self._deployed = item.network
         return session
 
-    async def run(self, item: Item, network: Network) -> Row:
-        """Runs one item; what goes wrong with it is in its row. Raises what `prepare` does."""
+    async def run(self, item: Item, network: Network, limit: float | None = None) -> Row:
+        """Runs one item; what goes wrong with it is in its row. Raises what `prepare` does.
+
+        limit: s that it may take; None for as long as it takes
+        """
         attempt = 1
         while True:
             session = await self.prepare(item, network)
-            row, broken = await self._stream(session, item, attempt)
+            row, broken = await self._stream(session, item, attempt, limit)
             if broken:
                 await self.close()
             if not broken or attempt == ATTEMPTS:
@@ -85,7 +86,9 @@ class Station:
             self._lease.__exit__(None, None, None)
             raise
 
-    async def _stream(self, session: Session, item: Item, attempt: int) -> tuple[Row, bool]:
+    async def _stream(
+        self, session: Session, item: Item, attempt: int, limit: float | None
+    ) -> tuple[Row, bool]:
         """The row of one run, and whether the device may be to blame for its error."""
         try:
             source = registry.source(item.source)
@@ -96,11 +99,11 @@ class Station:
             return Row.failed(item, HOST, attempt, _sentence(error)), False
         failure: Exception | None = None
         try:
-            async with asyncio.timeout(self._timeout), run:
+            async with asyncio.timeout(limit), run:
                 async for _ in run:
                     pass
         except TimeoutError as error:
-            failure = error if str(error) else TimeoutError(f"not done after {self._timeout:g} s")
+            failure = error if str(error) else TimeoutError(f"not done after {limit:g} s")
         except Exception as error:
             failure = error
         row = Row.of(item, run.report, HOST, attempt, "" if failure is None else _sentence(failure))
@@ -108,6 +111,14 @@ class Station:
             isinstance(failure, DeviceError) or not isinstance(failure, NrtError | OSError)
         )
         return row, blame
+
+
+def _deployed(session: Session) -> str:
+    """Hash of the network that a session has already, as a copy of another does; "" without one."""
+    try:
+        return session.network.hash
+    except ConfigError:
+        return ""
 
 
 def _sentence(error: Exception) -> str:
