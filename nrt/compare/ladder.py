@@ -16,6 +16,7 @@ import asyncio
 import dataclasses
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from nrt import registry
@@ -148,9 +149,9 @@ def _notes(climb: Climb, whole: Change) -> tuple[str, ...]:
             "rungs of the chip itself (order, link, device) cannot be had in the float network: they are measured on "
             "top of all others"
         )
-    notes += [
-        f"{climb.rungs[k].name}: {count} times {what}"
-        for k in climb.ran
-        for what, count in climb.walked[k].doubts.items()
-    ]
+    for k in climb.ran:
+        doubts: Counter[str] = Counter()
+        for index in climb.used.tolist():
+            doubts.update(climb.walked[k].outcomes[index].doubts)
+        notes += [f"{climb.rungs[k].name}: {count} times {what}" for what, count in doubts.items()]
     return tuple(notes)

@@ -35,10 +35,6 @@ class Change:
     p: float
     sure: bool
 
-    def __str__(self) -> str:
-        known = self.low == self.low  # not of a single recording
-        return f"{self.value:+.1%}" + (f" ({self.low:+.1%} to {self.high:+.1%})" if known else "")
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -128,46 +124,46 @@ class Ladder:
 
     def rows(self) -> list[tuple[str, str]]:
         """The ladder as (name, text) for people."""
-        rows = [(step.name, self._step_text(step)) for step in self.steps]
+        rows: list[tuple[str, str]] = []
         for step in self.steps:
-            if step.layers and step.change is not None and step.change.sure:
-                rows += [
-                    (f"  {step.name} of {p.layer}", _part_text(p)) for p in step.layers if p.change.value
-                ]
-        rows.append(("whole", f"{self.whole}{'' if self.whole.sure else self._unsure()}"))
+            rows.append((step.name, self._text(step)))
+            if step.change is not None and step.change.sure:
+                rows += [(f"  in {part.layer}", f"{'':7} {_points(part.change)}") for part in step.layers]
+        rows.append(("whole", f"{'':7} {_points(self.whole)}"))
         if self.interaction is not None:
-            text = "what the rungs do one by one in the float network, in sum, beyond the whole"
-            rows.append(("interaction", f"{self.interaction:+.1%}: {text}"))
-        rows += [(f.kind, f"{f.layer}: {f.what}") for f in self.findings]
-        rows += [(f"try ({a.cause})", a.what) for a in self.advice]
+            text = "the rungs one by one, each in the float network, in sum differ by so much from the whole"
+            rows.append(("interaction", f"{'':7} {100 * self.interaction:+6.1f}  {text}"))
+        rows += [(each.kind, f"{each.layer}: {each.what}") for each in self.findings]
+        rows += [(f"try: {each.cause}", each.what) for each in self.advice]
         rows += [("failed", f"{name}: {error}") for name, error in self.failed]
         return [*rows, *(("note", note) for note in self.notes)]
 
     def __str__(self) -> str:
         rows = self.rows()
         width = max(len(name) for name, _ in rows)
-        what = (
-            "accuracy lost"
+        head = f"{self.network} on {self.device}, {self.recordings} recording(s)"
+        unit = (
+            "accuracy in %, and what is lost in points"
             if self.measure == "accuracy"
-            else "distance of spike counts from the float network"
+            else "distance in %, and points"
         )
-        head = f"{self.network} on {self.device}: {what}, {self.recordings} recordings"
-        return "\n".join([head, *(f"  {name:<{width}}  {text}" for name, text in rows)])
+        legend = (
+            f"{unit} (95 % interval); ~0: not distinguishable from zero with {self.recordings} recording(s)"
+        )
+        return "\n".join([head, f"  {legend}", *(f"  {name:<{width}}  {text}" for name, text in rows)])
 
-    def _step_text(self, step: Step) -> str:
+    def _text(self, step: Step) -> str:
         if step.error:
             return f"not run: {step.error}"
-        text = f"{self.figure(step):.1%}"
-        if step.change is not None:
-            text += f"  {step.change}" + (
-                f", {step.share:.0%} of the whole" if step.share is not None else ""
-            )
-            text += "" if step.change.sure else self._unsure()
-        return f"{text}  {step.what}"
-
-    def _unsure(self) -> str:
-        return f", not distinguishable from zero with {self.recordings} recording(s)"
+        figure = f"{100 * self.figure(step):5.1f} %"
+        if step.change is None:
+            return f"{figure}  {step.what}"
+        share = f"{step.share:5.0%} of the whole" if step.share is not None and step.change.sure else ""
+        return f"{figure} {_points(step.change)} {share:<18}  {step.what}"
 
 
-def _part_text(part: Part) -> str:
-    return f"{part.change}{'' if part.change.sure else ', not distinguishable from zero'}"
+def _points(change: Change) -> str:
+    """A change in hundredths, its interval, and whether it can be told from zero."""
+    known = change.low == change.low  # not of a single recording
+    interval = f"({100 * change.low:+.1f} to {100 * change.high:+.1f})" if known else ""
+    return f"{100 * change.value:+6.1f} {interval:<17} {'  ' if change.sure else '~0'}"

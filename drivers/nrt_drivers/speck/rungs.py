@@ -18,7 +18,7 @@ from nrt.network.quantise import at_tick, folded, in_units, leaky, linear_leak, 
 from nrt.network.rounding import Rounding
 from nrt.uri import Uri
 from nrt_drivers.speck import planning
-from nrt_drivers.speck.chip import widths
+from nrt_drivers.speck.chip import spec, widths
 from nrt_drivers.speck.lower import Lowered
 from nrt_drivers.speck.settings import Settings
 
@@ -31,8 +31,8 @@ _TIMELESS: Final = {"synop_ns": "0.001", "fifo": "4096", "power": "0"}
 
 def rungs(uri: Uri, network: Network, settings: Settings) -> tuple[Rung, ...]:
     """Raises Unsupported, DoesNotFit."""
-    lowered = planning.plan(network, leak=settings.leak, tick=settings.tick, spare=settings.dvs).lowered
-    return (*_software(network, lowered, settings), *_chip(uri, network))
+    plan = planning.plan(network, leak=settings.leak, tick=settings.tick, spare=settings.dvs)
+    return (*_software(network, plan.lowered, settings), *_chip(uri, network, _capacity(uri, plan)))
 
 
 def _software(network: Network, lowered: Lowered, settings: Settings) -> Iterator[Rung]:
@@ -72,7 +72,7 @@ def _timed(lowered: Lowered, network: Network) -> Network:
     return at_tick(lowered.network, network.semantics.dt) if lowered.tick else lowered.network
 
 
-def _chip(uri: Uri, network: Network) -> Iterator[Rung]:
+def _chip(uri: Uri, network: Network, capacity: Mapping[str, float]) -> Iterator[Rung]:
     emulated = dataclasses.replace(uri, wire="emu", place="")
     yield Rung(
         "order",
@@ -91,10 +91,21 @@ def _chip(uri: Uri, network: Network) -> Iterator[Rung]:
     }
     if uri.wire != "emu":
         own = str(dataclasses.replace(emulated, options=_only(uri, _DRIVERS)))
-        yield Rung("link", network, own, f"{busy}; emulated, its speed an estimate", hints=hints)
+        text = f"{busy}; emulated, its speed an estimate"
+        yield Rung("link", network, own, text, hints=hints, capacity=capacity)
         yield Rung("device", network, str(uri), "the board itself: whatever the emulated one does not know")
     else:
-        yield Rung("link", network, str(uri), f"{busy}: the emulated board as its URI has it", hints=hints)
+        text = f"{busy}: the emulated board as its URI has it"
+        yield Rung("link", network, str(uri), text, hints=hints, capacity=capacity)
+
+
+def _capacity(uri: Uri, plan: planning.Plan) -> dict[str, float]:
+    """Synaptic operations per second of each layer's core: an estimate, as the definition says, or the URI's."""
+    each = {name: spec().timing[name].value for name in ("synaptic_operation", "synaptic_operation_parallel")}
+    faster = each["synaptic_operation"] / each["synaptic_operation_parallel"]
+    rate = 1e9 / float(uri.options.get("synop_ns", each["synaptic_operation"]))
+    parallel = spec().tables["parallel_cores"].values
+    return {name: rate * (faster if core in parallel else 1) for name, core in plan.core_of.items()}
 
 
 def _only(uri: Uri, names: Sequence[str]) -> dict[str, str]:

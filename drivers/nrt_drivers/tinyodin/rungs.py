@@ -72,9 +72,7 @@ def _software(program: Program, leak: Leak) -> Iterator[Rung]:
 def _chip(uri: Uri, program: Program) -> Iterator[Rung]:
     network = program.network
     perfect = Uri(uri.scheme, "emu", "", {k: v for k, v in uri.options.items() if k == "leak"})
-    inhibited = [
-        each.layer.name for each in program.layers if each.leak.any() and bool((each.weights < 0).any())
-    ]
+    inhibited = [each.layer.name for each in program.layers if each.leak.any() and not _clocked(each)]
     both = (
         f"; in {', '.join(inhibited)} the leak is constant and ends at 0 from both sides" if inhibited else ""
     )
@@ -170,7 +168,12 @@ def _leaks(population: Population, fitted: Fitted, leak: Leak) -> bool:
     neuron = population.neuron
     if neuron is None or drains(neuron) or not bool(np.any(neuron.decay != 1)):
         return False
-    return leak == "none" or not bool((fitted.layer.weights < 0).any())
+    return leak == "none" or _clocked(fitted)
+
+
+def _clocked(fitted: Fitted) -> bool:
+    """Whether a constant leak downwards to 0 is the chip's: nothing inhibits, so no membrane is below 0."""
+    return not bool((fitted.layer.weights < 0).any())
 
 
 def _neuron(cells: _Cells, bias: int, leak: Leak, numbers: Numbers) -> Neuron:
@@ -178,6 +181,8 @@ def _neuron(cells: _Cells, bias: int, leak: Leak, numbers: Numbers) -> Neuron:
     scale = fitted.scale
     own = np.broadcast_to(n.drive, cells.population.shape).ravel() if drains(n) else 0.0
     leaking = numbers != "float" and _leaks(cells.population, fitted, leak)
+    if numbers == "state" and not fitted.leak.any() and not drains(n):
+        leaking = True  # the leak rounds to 0
     constant = drains(n) or (leaking and leak == "linear")
     drive = (layer.weights[:, bias] if bias >= 0 else np.zeros(len(scale))) * scale
     if numbers in ("weights", "state") and bias >= 0:
