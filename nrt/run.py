@@ -143,12 +143,14 @@ class Run:
 
     async def _settle(self) -> None:
         """Takes the last figures and leaves the device ready for the next run."""
-        device, counters = self._device, self._device.counters()
+        device = self._device
+        own = await device.energy()  # first: a device elsewhere brings its counters along
+        counters = device.counters()
         models = modelled(
             self._network, counters, device.tables, seconds=self._tally.stream_s, dense=device.dense
         )
         self._tally.counters = counters
-        self._tally.energy = (*await device.energy(), *models)
+        self._tally.energy = (*own, *models)
         self._tally.clock = self._device.clock
         await self._device.reset()
 
