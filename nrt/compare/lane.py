@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from nrt.compare.recorded import Recorded
 from nrt.compare.trace import Trace, trace
+from nrt.device import Device
 from nrt.errors import DeviceError, NrtError, Unsupported
 from nrt.network import Network
 from nrt.session import Session, open
@@ -49,10 +50,15 @@ class Lane:
             await session.deploy(session.network, membranes=[population])
             return await trace(session, recorded)
 
-    async def start(self, stack: AsyncExitStack, network: Network, jobs: int) -> None:
-        """Opens the device and deploys the network, on up to `jobs` copies of it where it can be copied."""
+    async def start(
+        self, stack: AsyncExitStack, network: Network, jobs: int, device: Device | None = None
+    ) -> None:
+        """Opens the device and deploys the network, on up to `jobs` copies of it where it can be copied.
+
+        device: the device itself, where its URI is not enough to make it
+        """
         try:
-            session = await stack.enter_async_context(open(self.uri))
+            session = await stack.enter_async_context(open(device or self.uri))
             self.clocked = session.device.clocked
             await self._deploy(session, network)
             self.sessions.append(session)
@@ -98,12 +104,12 @@ class Lane:
 
 
 @contextlib.asynccontextmanager
-async def lanes(devices: Sequence[str], network: Network, jobs: int) -> AsyncGenerator[list[Lane]]:
+async def lanes(devices: Sequence[str | Device], network: Network, jobs: int) -> AsyncGenerator[list[Lane]]:
     """All of them, in order; those that cannot run the network say why in `error`."""
     async with AsyncExitStack() as stack:
-        found = [Lane(uri) for uri in devices]
-        for lane in found:
-            await lane.start(stack, network, jobs)
+        found = [Lane(device if isinstance(device, str) else device.uri) for device in devices]
+        for lane, device in zip(found, devices, strict=True):
+            await lane.start(stack, network, jobs, None if isinstance(device, str) else device)
         yield found
 
 

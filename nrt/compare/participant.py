@@ -34,7 +34,7 @@ class ParticipantTally:
             for p in network.populations
             if p.neuron is not None and p.neuron.fires and p.name in lane.watched
         }
-        self._workload = WorkloadTally(network)
+        self._workload = WorkloadTally(network, clocked=lane.clocked)
         self._latency: list[Latency] = []
         self._energy: list[tuple[Energy, ...]] = []
         self._synops: dict[str, int] = {}

@@ -168,6 +168,12 @@ class Comparison:
         """As JSON; what is not a number is null."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
+    def to_html(self) -> str:
+        """As one self-contained HTML page."""
+        from nrt.page import of_comparison  # drawing is needed for this alone
+
+        return of_comparison(self)
+
     @classmethod
     def from_dict(cls, document: object) -> Self:
         """What `to_dict` gave. Raises ConfigError where it is something else."""

@@ -23,6 +23,7 @@ from nrt.compare.recorded import Recorded
 from nrt.compare.result import Comparison, Options, Pair, Raster, Recording
 from nrt.compare.trace import Trace
 from nrt.dataset import Sample
+from nrt.device import Device
 from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.source import Source
@@ -33,7 +34,7 @@ Said = Callable[[int, Recording], None]
 async def compare(
     network: Network | str | Path,
     sources: Sequence[Sample | Source | str | Path],
-    devices: Sequence[str],
+    devices: Sequence[str | Device],
     options: Options | None = None,
     *,
     done: Said | None = None,

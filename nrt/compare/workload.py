@@ -45,10 +45,13 @@ class _Sums:
 
 
 class WorkloadTally:
-    """Adds up one device's recordings."""
+    """Adds up one device's recordings. clocked: whether a layer's input of one step is taken in together.
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    A chip that works event by event adds every spike by itself, so that all of its operations are accumulations.
+    """
+
+    def __init__(self, network: Network, *, clocked: bool = True) -> None:
+        self._network, self._clocked = network, clocked
         self._layers = [_Layer(network, projection) for projection in network.projections]
         self._sums = _Sums()
 
@@ -62,7 +65,7 @@ class WorkloadTally:
             if train is None:
                 sums.seen = False
                 continue
-            macs, acs = layer.operations(train, steps)
+            macs, acs = layer.operations(train, steps, clocked=self._clocked)
             sums.macs, sums.acs = sums.macs + macs, sums.acs + acs
         for population in self._network.populations:
             if population.neuron is not None and population.neuron.fires:
@@ -112,13 +115,15 @@ class _Layer:
                 self.dense += int(operator.fan(shape, np.ones(after, np.int64)).sum())
             shape = after
 
-    def operations(self, train: Train, steps: int) -> tuple[int, int]:
+    def operations(self, train: Train, steps: int, *, clocked: bool) -> tuple[int, int]:
         """MACs and ACs of one recording."""
         train = train.within(0, steps - self._delay)
         ways = self._ways[0] if self._ways else None
         if ways is None or any(each is not None for each in self._ways[1:]):
             return self._step_by_step(train)
         each = ways[train.key % train.neurons]
+        if not clocked:
+            return 0, int((each * train.count).sum())
         plain = np.ones(steps, np.bool_) if not self._graded else np.zeros(steps, np.bool_)
         plain[train.step[train.count > 1]] = False
         accumulated = int(each[plain[train.step]].sum())
