@@ -128,3 +128,38 @@ def filters(
     from nrt.bench.filters import main
 
     main(events, repeat)
+
+
+@app.command()
+def serve(
+    seconds: Annotated[float, typer.Option(min=1, help="Length of a turn.")] = 5.0,
+    turns: Annotated[int, typer.Option(min=1, help="Turns of every kind; medians are printed.")] = 5,
+    on: Annotated[str, typer.Option(help="The device's URI.")] = "cpu:",
+    services: Annotated[
+        bool, typer.Option("--services", help="Also with an MQTT broker, link and dashboard inside.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """The edge daemon beside a bare session: the latency that it adds, on the same recording and device."""
+    from nrt.bench.serve import measure, service_tables
+
+    result = asyncio.run(measure(seconds, turns, on, service_tables() if services else None))
+    print(json_module.dumps(result.to_dict(), indent=2) if json else str(result))
+
+
+@app.command()
+def dashboard(
+    limit: Annotated[str, typer.Option("--for", help="Length of each case, such as 10s.")] = "10s",
+    rate: Annotated[str, typer.Option(help="Events per second, such as 3M.")] = "3M",
+    chromium: Annotated[
+        str | None, typer.Option(help="A Chromium that opens the page; needs playwright.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """What viewers of the dashboard cost a pipeline, and what they get."""
+    from nrt.clock import microseconds
+    from nrt.daemon.web.bench import measure, table
+    from nrt.filters.option import QUANTITY
+
+    cases = asyncio.run(measure(microseconds(limit) / 1e6, float(QUANTITY.read(rate)), chromium))
+    print(json_module.dumps([case.to_dict() for case in cases], indent=2) if json else table(cases))

@@ -156,18 +156,20 @@ class Soak:
             await client.subscribe("nrt/soak/+/alarms", qos=1)
             ready.set()
             async for message in client.messages:
-                self.books.receive(bytes(message.payload))  # type: ignore[arg-type]
+                self.books.receive(_bytes(message.payload))
 
     async def _view(self) -> None:
         """A page that draws every frame at once."""
         url = f"http://127.0.0.1:{self._web}"
-        async with aiohttp.ClientSession(headers={"Origin": url}) as session:
-            async with session.ws_connect(f"{url}/api/live", max_msg_size=0) as socket:
-                await socket.send_json({"view": "digits"})
-                async for message in socket:
-                    if message.type is aiohttp.WSMsgType.BINARY:
-                        self._frames += 1
-                        await socket.send_json({"drawn": int.from_bytes(message.data[12:16], "little")})
+        async with (
+            aiohttp.ClientSession(headers={"Origin": url}) as session,
+            session.ws_connect(f"{url}/api/live", max_msg_size=0) as socket,
+        ):
+            await socket.send_json({"view": "digits"})
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    self._frames += 1
+                    await socket.send_json({"drawn": int.from_bytes(message.data[12:16], "little")})
 
     async def _command(self) -> None:
         """Scrapes every five seconds; every minute, one round of commands over HTTP."""
@@ -202,6 +204,11 @@ class Soak:
                 if not reply.get("ok"):
                     print(f"{verb}: {reply}", flush=True)
             await asyncio.sleep(1.5)
+
+
+def _bytes(payload: object) -> bytes:
+    assert isinstance(payload, bytes)
+    return payload
 
 
 def round_of(seconds: float) -> int:
