@@ -99,20 +99,21 @@ async def _bar() -> AsyncGenerator[tuple[Callable[[int, int], None], Callable[[R
 
 
 def _print(outcome: Sweep, out: Path) -> None:
-    table = Table(
-        "model", "device", "accuracy (95 %)", "right", "events", "lost", "p50", "worst p99", box=None
-    )
+    table = Table("model", "device", "accuracy, 95 %", "right", "latency p50", "worst p99", box=None)
     for column in table.columns[3:]:
         column.justify = "right"
     found = summaries(outcome.rows)
     for each in found:
+        right = f"{each.right} of {each.of}" if each.of else "-"
         table.add_row(
-            each.model, each.device, _accuracy(each), f"{each.right} of {each.of}" if each.of else "-",
-            f"{each.events:,}", f"{each.lost:,}", _latency(each.p50_ms, each.since), _latency(each.p99_ms, each.since),
-        )  # fmt: skip
+            each.model, each.device, _accuracy(each), right, _latency(each.p50_ms), _latency(each.p99_ms)
+        )
+    for column in table.columns:
+        column.no_wrap = True
     console = Console(markup=False, highlight=False)
+    console.width = max(console.width, 120)  # a wide line is better than a narrow column
     console.print(table)
-    for line in _energy(found):
+    for line in [*_remarks(found), *_energy(found)]:
         console.print(line, soft_wrap=True)
     for row in outcome.failed:
         console.print(f"failed: {row.model} on {row.device}, {row.recording}: {row.error}", soft_wrap=True)
@@ -128,8 +129,17 @@ def _accuracy(each: Summary) -> str:
     return share + (f", {each.ties} tied" if each.ties else "")
 
 
-def _latency(value: float | None, since: str) -> str:
-    return "-" if value is None else f"{value:.3g} ms ({since})"
+def _latency(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g} ms"
+
+
+def _remarks(found: Sequence[Summary]) -> list[str]:
+    """What latency is counted from, and what was lost."""
+    since = sorted({each.since for each in found if each.since})
+    lines = [f"latency is counted from: {', '.join(since)} (docs/latency.md)"] if since else []
+    return lines + [
+        f"lost: {each.model} on {each.device}: {each.lost:,} events" for each in found if each.lost
+    ]
 
 
 def _energy(found: Sequence[Summary]) -> list[str]:
@@ -184,7 +194,11 @@ def offer_devices(scheduler: str, texts: Sequence[str], name: str | None) -> Non
 
     async def until_stopped() -> None:
         task = asyncio.create_task(serve(scheduler, offers, name=name, ready=ready), name="nrt.lab")
-        with interruptible(task.cancel):
+
+        def stop() -> None:
+            task.cancel()
+
+        with interruptible(stop):
             await asyncio.wait({task})
         if not task.cancelled():
             task.result()
