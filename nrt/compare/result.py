@@ -129,7 +129,7 @@ class Comparison:
     """Devices, recordings, and every device against the first. Figures that were not had are None.
 
     network:   name, hash, neurons · semantics, encoding: how it was read
-    loaded:    the file that it was read from and how, as texts; empty for one made otherwise
+    reading:   the file that it was read from and how (`Network.loaded`); empty for one made otherwise
     outputs:   populations that the answers are read from
     notes:     what a reader must know to judge the figures
     """
@@ -143,7 +143,7 @@ class Comparison:
     devices: tuple[Participant, ...]
     recordings: tuple[Recording, ...]
     pairs: tuple[Pair, ...]
-    loaded: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    reading: Mapping[str, Any] = field(default_factory=dict[str, Any])
     sources: tuple[str, ...] = ()
     rasters: tuple[Raster, ...] = ()
     ladder: Ladder | None = None

@@ -188,7 +188,7 @@ class _Comparing:
             devices=with_concerns([tally.result() for tally in self._participants]),
             recordings=tuple(self._recordings),
             pairs=tuple(pairs),
-            loaded=dict(network.loaded),
+            reading=dict(network.loaded),
             rasters=self._rasters,
             notes=tuple(self._notes(len(sources))),
             versions=report.versions(),
