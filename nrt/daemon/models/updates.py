@@ -139,14 +139,13 @@ class Updates:
         outcome = await check(package, network)
         file = await asyncio.to_thread(self._unpack, package)
         await asyncio.to_thread(self._store.install, pipeline.name, before.on_trial(address))
-        stats = pipeline.stats()
         try:
             placement = await pipeline.deploy(file, package.manifest.reading)
         except BaseException:
             self._store.install(pipeline.name, before)
             raise
         log.info("switched to %s", package.label, extra={"pipeline": pipeline.name})
-        self._try(pipeline, package, before.on_trial(address), stats)
+        self._try(pipeline, package, before.on_trial(address))
         return {
             "package": package.label,
             "address": address,
@@ -217,12 +216,10 @@ class Updates:
         verify(package, self._keys)
         return dataclasses.replace(declared, network=self._unpack(package), reading=package.manifest.reading)
 
-    def _try(
-        self, pipeline: Target, package: Package, installed: Installed, before: Stats | None = None
-    ) -> None:
+    def _try(self, pipeline: Target, package: Package, installed: Installed) -> None:
         if (old := self._trials.pop(pipeline.name, None)) is not None:
             old.cancel()
-        trial = self._trial(pipeline, package, installed, Health(before or pipeline.stats()))
+        trial = self._trial(pipeline, package, installed, Health(pipeline.stats()))
         self._trials[pipeline.name] = asyncio.create_task(trial, name=f"nrt.trial {pipeline.name}")
 
     async def _trial(self, pipeline: Target, package: Package, installed: Installed, health: Health) -> None:
