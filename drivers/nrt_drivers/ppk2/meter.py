@@ -34,7 +34,7 @@ class Ppk2Meter:
     """
 
     wires: ClassVar[tuple[str, ...]] = ("serial", "emu")
-    samples_counted: ClassVar[bool] = True
+    samples_counted: bool = True
 
     def __init__(
         self,

@@ -11,7 +11,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from nrt.errors import NrtError
 from nrt.profile.energy import Kind
@@ -31,8 +30,8 @@ class Probe:
 class PolledMeter(ABC):
     """Subclasses find their probes. seconds: a clock, for tests"""
 
-    kind: ClassVar[Kind] = "measured"
-    samples_counted: ClassVar[bool] = False
+    kind: Kind = "measured"
+    samples_counted: bool = False
     notes: Sequence[str] = ()
 
     def __init__(self, name: str, interval: float, seconds: Callable[[], float] = time.monotonic) -> None:

@@ -35,7 +35,7 @@ class RaplMeter(PolledMeter):
     """
 
     def __init__(self, uri: Uri, sys: Path = SYS, seconds: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(str(uri), 0.1, seconds)
+        super().__init__(str(uri), 0.05, seconds)
         self._wanted, self._root = uri.place, sys / "class" / "powercap"
 
     @classmethod
