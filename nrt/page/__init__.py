@@ -5,6 +5,7 @@ Whatever comes from files or devices is escaped where it becomes HTML (`nrt.page
 
 from __future__ import annotations
 
+from nrt.page.comparison import of_comparison
 from nrt.page.run import of_report
 
-__all__ = ["of_report"]
+__all__ = ["of_comparison", "of_report"]

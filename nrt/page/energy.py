@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from nrt.page.markup import Content, Markup, el, figure, grid
+from nrt.page.markup import Content, Markup, details, el, figure, grid
 from nrt.page.svg import cut, decades, dot, line, logarithmic, svg, text
 from nrt.profile.energy import Energy, readable_joules
 
@@ -46,7 +46,9 @@ def drawn(figures: Sequence[Figure]) -> Content:
             _dots(figures), "Disc: measured. Ring: modelled. Diamond: published. Whiskers: 95 % interval."
         ),
         grid(head, rows, numbers=False),
-        el("ul", (el("li", note) for note in notes)) if notes else None,
+        details("Counters, constants and doubts behind these figures", el("ul", (el("li", n) for n in notes)))
+        if notes
+        else None,
     )
 
 
@@ -68,14 +70,14 @@ def _dots(figures: Sequence[Figure]) -> Markup:
         return svg(640, 30, "energy", text(4, 20, "no figure above 0 J"))
     low = 10 ** math.floor(math.log10(min(e.joules for _, _, e in shown)) - 0.2)
     high = 10 ** math.ceil(math.log10(max(e.joules for _, _, e in shown)) + 0.2)
-    across = logarithmic(low, high, 240, 630)
+    across = logarithmic(low, high, 240, 600)
     bottom = 8 + 20 * len(shown)
     parts: list[Content] = []
     for k, (name, colour, energy) in enumerate(shown):
         y = 18 + 20 * k
         tip = f"{name}: {energy}"
         parts.append(text(232, y + 3.5, cut(f"{name}, {energy.boundary}", 40), "end strong", tip))
-        parts.append(line(f"M240 {y}H630", "grid"))
+        parts.append(line(f"M240 {y}H600", "grid"))
         if energy.interval is not None:
             parts.append(
                 line(f"M{across(energy.interval[0]):.1f} {y}H{across(energy.interval[1]):.1f}", "whisker")
@@ -88,7 +90,7 @@ def _dots(figures: Sequence[Figure]) -> Markup:
         )
         for j in decades(low, high)[:: 1 + int(math.log10(high / low) > 7)]
     ]
-    return svg(640, bottom + 20, "energy, logarithmic axis", line(f"M240 {bottom}H630", "axis"), axis, parts)
+    return svg(640, bottom + 20, "energy, logarithmic axis", line(f"M240 {bottom}H600", "axis"), axis, parts)
 
 
 def _point(x: float, y: float, kind: str, colour: int, tip: str) -> Markup:

@@ -51,11 +51,8 @@ def histogram(latency: Latency, axis: tuple[float, float] | None = None, colour:
         if count
     ]
     marks = [
-        (
-            line(f"M{across(ms):.1f} 18V{bottom}", "mark"),
-            text(across(ms), 13, f"{name} {milliseconds(ms)} ms", side),
-        )
-        for name, ms, side in (("p50", latency.p50, "end"), ("p99", latency.p99, ""))
+        _mark(across(ms), y, bottom, f"{name} {milliseconds(ms)} ms")
+        for name, ms, y in (("p50", latency.p50, 11), ("p99", latency.p99, 22))
     ]
     deadline: Content = None
     if latency.deadline is not None and low <= latency.deadline.limit_ms <= high:
@@ -66,6 +63,12 @@ def histogram(latency: Latency, axis: tuple[float, float] | None = None, colour:
         text(left - 4, 34, short(float(bins.max())), "end"), text(left - 4, bottom, "0", "end"),
         marks, deadline, text((left + right) / 2, 188, "latency in ms (packets, logarithmic axis)", "mid"),
     )  # fmt: skip
+
+
+def _mark(x: float, y: int, bottom: int, said: str) -> Content:
+    """A dashed line, and what it marks at its top, on the side where there is room."""
+    beside = text(x - 3, y, said, "end") if x > 200 else text(x + 3, y, said)
+    return (line(f"M{x:.1f} {y - 8}V{bottom}", "mark"), beside)
 
 
 def _axis(low: float, high: float, left: int, right: int, bottom: int) -> list[Markup]:

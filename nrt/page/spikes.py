@@ -28,7 +28,7 @@ def raster(
     layers: Sequence[tuple[str, Times, Times]], neurons: int, start: int, end: int, title: str
 ) -> Markup:
     """Ticks of `(class, t in µs, neuron)` layers over [start, end) µs; the last layer lies on top."""
-    height = min(max(neurons * 9, 60), 260)
+    height = min(max(neurons * 9, 60), 180)
     top, bottom = 8, 8 + height
     across, row = linear(start, end, _LEFT, _RIGHT), height / max(neurons, 1)
     length = max(row - 1.5, 1.2)
@@ -60,8 +60,10 @@ def _frame(top: float, bottom: float) -> Markup:
     return line(f"M{_LEFT} {top}V{bottom}H{_RIGHT}", "axis")
 
 
-def rates(rows: Sequence[tuple[str, Sequence[float | None]]], unit: str = "Hz") -> Markup:
-    """Bars of a value per population (and, side by side, per device), on one linear axis."""
+def rates(
+    rows: Sequence[tuple[str, Sequence[float | None]]], unit: str = "Hz", colours: Sequence[int] = range(8)
+) -> Markup:
+    """Bars of a value per population (and, side by side, per device in its colour), on one linear axis."""
     each = max((len(values) for _, values in rows), default=1)
     height = 12 * each + 12
     most = max((v for _, values in rows for v in values if v is not None), default=0.0) or 1.0
@@ -75,11 +77,8 @@ def rates(rows: Sequence[tuple[str, Sequence[float | None]]], unit: str = "Hz") 
             if value is None:
                 parts.append(text(114, at + 9, "not seen"))
                 continue
-            parts.append(
-                bar(
-                    110, at, max(across(value) - 110, 0.5), 10, f"bar c{j % 8}", f"{name}: {value:.4g} {unit}"
-                )
-            )
+            cls, tip = f"bar c{colours[j % len(colours)] % 8}", f"{name}: {value:.4g} {unit}"
+            parts.append(bar(110, at, max(across(value) - 110, 0.5), 10, cls, tip))
             parts.append(text(across(value) + 5, at + 9, f"{short(value)} {unit}"))
     bottom = 6 + len(rows) * height
     return svg(640, bottom + 4, "rate per population", line(f"M110 2V{bottom}", "axis"), parts)
@@ -107,10 +106,9 @@ def windows(decisions: Decisions) -> Markup:
     return svg(1000, 64, "winner of each window", parts, time_axis(0, end, 32) if end else None)
 
 
-def keys(names: Sequence[str]) -> Content:
+def keys(names: Sequence[str], colours: Sequence[int]) -> Content:
     """What the colours stand for."""
-    return el(
-        "div",
-        (el("span", el("i", "", cls=f"key k{k % 8}"), name) for k, name in enumerate(names)),
-        cls="keys",
+    each = (
+        el("span", el("i", "", cls=f"key k{k % 8}"), name) for k, name in zip(colours, names, strict=True)
     )
+    return el("div", each, cls="keys")
