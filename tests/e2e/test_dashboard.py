@@ -165,7 +165,7 @@ async def events_move(page: Page) -> None:
 async def until(page: Page, expression: str) -> None:
     """Waits for a truth. Not by the browser's own polling, which the page's security policy forbids."""
     async with asyncio.timeout(PATIENCE / 1e3):
-        while not await page.evaluate(expression):  # noqa: ASYNC110: nothing here says when it becomes true
+        while not await page.evaluate(expression):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 

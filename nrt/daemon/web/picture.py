@@ -37,12 +37,9 @@ def _accumulate(
         if factor > 1:
             x, y = x // factor, y // factor
         at = y * columns + x
-        value = image[at]
-        if (fields >> np.uint64(32)) & np.uint64(1):
-            if value & 0x0F != 0x0F:
-                image[at] = value + 1
-        elif value & 0xF0 != 0xF0:
-            image[at] = value + 16
+        shift = 4 * (1 - np.int64((fields >> np.uint64(32)) & np.uint64(1)))  # which half; no branch on chance
+        value = np.int64(image[at])
+        image[at] = value + (np.int64((value >> shift) & 0x0F != 0x0F) << shift)
     return outside
 
 
@@ -55,12 +52,12 @@ def _pack(image: NDArray[np.uint8], words: NDArray[np.uint64], out: NDArray[np.u
             out[k] = 0
             continue
         bits = 0
-        for j in range(8):
+        for j in range(8):  # without a branch: whether a pixel is lit cannot be foretold
             value = image[8 * k + j]
-            if value:
-                bits |= 1 << j
-                out[used] = value
-                used += 1
+            lit = np.int64(value != 0)
+            bits |= lit << j
+            out[used] = value
+            used += lit
         out[k] = bits
         words[k] = 0
     return used
@@ -76,7 +73,7 @@ class Picture:
         whole = -(-self.rows * self.columns // 8)
         self._image = np.zeros(8 * whole, np.uint8)
         self._words = self._image.view(np.uint64)
-        self._out = np.empty(9 * whole, np.uint8)
+        self._out = np.empty(9 * whole + 1, np.uint8)  # one more, which a last dark pixel is written to
         self.events = self.outside = 0
 
     def take(self, packet: Packet) -> None:
