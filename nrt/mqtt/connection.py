@@ -33,6 +33,8 @@ _REACH: Final = 2.0
 """Seconds until a broker must have taken the TCP connection."""
 _PATIENCE: Final = 5.0
 """Seconds that the broker's answer to anything may take."""
+_TRYING: Final = 2.0
+"""The same while it is unknown whether it speaks MQTT 5."""
 _GOODBYE: Final = 0.5
 """Seconds for closing in order."""
 _HIGH, _LOW = 256, 64
@@ -100,11 +102,12 @@ class Dialer:
             except _Refused as refused:
                 if self._broker.version != "auto" or refused.code not in _UNSUPPORTED:
                     raise
-                self._newest = False
-            except DeviceTimeout:  # a broker that does not know MQTT 5 may also just hang up
+            except DeviceTimeout:  # a broker that does not know MQTT 5 may also fall silent
                 if self._broker.version != "auto":
                     raise
-        return await self._attempt(aiomqtt.ProtocolVersion.V311)
+        connection = await self._attempt(aiomqtt.ProtocolVersion.V311)
+        self._newest = False  # it takes this one, and did not take the other
+        return connection
 
     async def _attempt(self, version: aiomqtt.ProtocolVersion) -> Connection:
         connection = Connection(self._client_for(version), str(self._broker), version)
@@ -138,7 +141,7 @@ class Dialer:
             socket_options=_NODELAY,
             max_inflight_messages=_IN_FLIGHT,
             queue_type=_Gate,
-            timeout=_PATIENCE,
+            timeout=_TRYING if five and self._broker.version == "auto" else _PATIENCE,
             keepalive=20,
             logger=_log,
         )
@@ -152,6 +155,7 @@ class Connection:
     def __init__(self, client: aiomqtt.Client, name: str, version: aiomqtt.ProtocolVersion) -> None:
         self._client, self.name = client, name
         self.version = "5" if version == aiomqtt.ProtocolVersion.V5 else "3.1.1"
+        self._filters: list[str] = []
         self._paho: Any = client._client
         self._paho.connect_timeout = _REACH
 
@@ -167,6 +171,7 @@ class Connection:
             if "timed out" in str(error):
                 raise DeviceTimeout(self.name, "no answer from the broker") from error
             raise DeviceLost(self.name, f"no connection to the broker: {error}") from error
+        self._client.timeout = _PATIENCE
         gate: Any = self._client._queue
         gate.watch(self._pause, self._resume)
         return self
@@ -195,6 +200,7 @@ class Connection:
 
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
         """Raises DeviceLost, DeviceError where the broker refuses one of them."""
+        self._filters += [each for each in filters if each not in self._filters]
         try:
             codes = await self._client.subscribe([(each, qos) for each in filters])
         except aiomqtt.MqttError as error:
@@ -205,13 +211,18 @@ class Connection:
                 raise DeviceError(self.name, f"the broker refuses a subscription to {name}")
 
     async def messages(self) -> AsyncIterator[Message]:
-        """What comes, in order, until the connection is lost. Raises DeviceLost."""
+        """What comes, in order, until the connection is lost. Raises DeviceLost.
+
+        Only what was subscribed to: amqtt 0.12 sends who connects what others have subscribed to, if it is retained.
+        """
         gate: Any = self._client._queue
         try:
-            async for message in self._client.messages:
-                yield _message(message)
-                while not gate.empty():
-                    yield _message(gate.get_nowait())
+            async for first in self._client.messages:
+                waiting = [first]
+                while waiting or not gate.empty():
+                    message = _message(waiting.pop() if waiting else gate.get_nowait())
+                    if any(matches(each, message.topic) for each in self._filters):
+                        yield message
         except aiomqtt.MqttError as error:
             raise DeviceLost(
                 self.name, f"the connection to the broker is lost: {error.__cause__ or error}"
@@ -282,6 +293,15 @@ class _Gate(asyncio.Queue[aiomqtt.Message]):
             self._paused = False
             asyncio.get_running_loop().call_soon(self._resume)
         return item
+
+
+def matches(filter: str, topic: str) -> bool:
+    """Whether a topic matches a filter, with `+` for one level and `#` for all that follow (MQTT 3.1.1, 4.7)."""
+    wanted, levels = filter.split("/"), topic.split("/")
+    if wanted[-1] == "#":
+        wanted = wanted[:-1]
+        levels = levels[: len(wanted)]
+    return len(wanted) == len(levels) and all(a in ("+", b) for a, b in zip(wanted, levels, strict=True))
 
 
 def _message(message: aiomqtt.Message) -> Message:

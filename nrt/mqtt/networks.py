@@ -76,6 +76,8 @@ def _describe(value: Any, arrays: list[NDArray[Any]]) -> Any:
         return {"is": type(value).__name__, **parts}
     if isinstance(value, tuple):
         return {"tuple": [_describe(each, arrays) for each in value]}
+    if isinstance(value, Mapping):
+        return {"mapping": {str(name): _describe(each, arrays) for name, each in value.items()}}
     if isinstance(value, np.generic):
         return value.item()
     return value
@@ -88,6 +90,8 @@ def _build(value: Any, data: memoryview) -> Any:
         return _array(value, data)
     if "tuple" in value:
         return tuple(_build(each, data) for each in value["tuple"])
+    if "mapping" in value:
+        return {name: _build(each, data) for name, each in value["mapping"].items()}
     kind = _KINDS[value["is"]]
     return kind(**{name: _build(part, data) for name, part in value.items() if name != "is"})
 

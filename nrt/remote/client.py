@@ -22,7 +22,7 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Final, Self, Unpack
 
 from nrt import plain
 from nrt.clock import now
@@ -32,7 +32,7 @@ from nrt.daemon.notice import Alarm, Decision, Json, Notice, State, StateChange
 from nrt.errors import ConfigError, DeviceError, DeviceTimeout, NrtError, Overrun, ProtocolError
 from nrt.mqtt import codec
 from nrt.mqtt.address import Address, Login
-from nrt.mqtt.connection import Connection, Dialer, Message
+from nrt.mqtt.connection import Connection, Dialer, Message, matches
 from nrt.mqtt.topics import PREFIX, Topics, new_client
 from nrt.packet import Packet
 from nrt.report import Report
@@ -223,7 +223,7 @@ class RemoteNode:
             self._answered(message)
             return
         for filter, mails in self._filters.items():
-            if _matches(filter, message.topic):
+            if matches(filter, message.topic):
                 for mail in mails:
                     mail.put(message)
 
@@ -241,6 +241,9 @@ class RemoteNode:
         for mails in self._filters.values():
             for mail in mails:
                 mail.fail(error)
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(error)
 
     async def _close(self) -> None:
         if self._task is not None:
@@ -402,14 +405,12 @@ def notice_from(message: Message) -> Notice | None:
 
 
 def _reply(data: object) -> Reply:
-    return plain.decode(Reply, data)
+    """Raises ConfigError for what is no reply."""
+    if isinstance(data, dict) and isinstance(data.get("id"), str) and isinstance(data.get("ok"), bool):
+        return Reply(data["id"], data["ok"], data.get("result"), str(data.get("error", "")))
+    raise ConfigError("a reply has an id, and says whether it is ok")
 
 
 def _object(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
-
-def _matches(filter: str, topic: str) -> bool:
-    """Whether a topic matches a filter; of wildcards ours have only +."""
-    a, b = filter.split("/"), topic.split("/")
-    return len(a) == len(b) and all(x in ("+", y) for x, y in zip(a, b, strict=True))

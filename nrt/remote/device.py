@@ -13,6 +13,7 @@ import importlib.util
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Unpack
 
 from nrt import plain
@@ -30,6 +31,16 @@ from nrt.uri import Uri
 _OPENING: Final = 60.0
 """Seconds until a device elsewhere must be open."""
 _CLOSING: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a node says of a device that it lends."""
+
+    clocked: bool
+    limits: Mapping[str, float]
+    tables: tuple[str, ...]
+    dense: bool
 
 
 class MqttDevice(Device):
@@ -67,8 +78,11 @@ class MqttDevice(Device):
             await line.close()
             raise
         self._line = line
-        self._limits = {str(name): float(value) for name, value in dict(found["limits"]).items()}
-        vars(self)["clocked"] = bool(found["clocked"])
+        about = plain.decode(_About, found, self.uri)
+        self._limits = about.limits
+        vars(self).update(
+            clocked=about.clocked, tables=about.tables, dense=about.dense
+        )  # of the class elsewhere
 
     async def close(self) -> None:
         line, self._line = self._line, None
@@ -277,7 +291,8 @@ class _Line:
                 group.create_task(self._ping(), name="nrt.mqtt-ping")
                 self._up.set_result(None)
                 async for message in connection.messages():
-                    self._take(message.payload)
+                    if message.topic == self._out:
+                        self._take(message.payload)
 
     async def _ping(self) -> None:
         self._heard = now()

@@ -218,7 +218,13 @@ class _Lease:
         if note.kind is Kind.OPEN:
             self._lease.__enter__()
             await device.open()
-            return {"uri": device.uri, "clocked": device.clocked, "limits": dict(device.limits)}
+            return {
+                "uri": device.uri,
+                "clocked": device.clocked,
+                "limits": dict(device.limits),
+                "tables": list(device.tables),
+                "dense": device.dense,
+            }
         if note.kind is Kind.FIGURES:
             figures = link.Figures(await device.energy(), device.counters())
             return cast(Mapping[str, Any], plain.encode(figures))
