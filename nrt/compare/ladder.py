@@ -48,15 +48,18 @@ async def walk(
     progress: called with what is run next, in a few words
 
     With a label for every case and one output, the measure is accuracy; otherwise the distance of spike counts.
-    Raises ConfigError without cases, DeployError where the network does not fit the device at all, DeviceError where
-    not even the float network runs, or no recording runs on every rung.
+    Raises ConfigError without cases, StreamError where none can be read, DeployError where the network does not fit the
+    device at all, DeviceError where not even the float network runs, or no recording runs on every rung.
     """
     if not cases:
         raise ConfigError("the ladder needs at least one recording")
     rungs = await asyncio.to_thread(registry.device(on).rungs, network)
     labelled = len(network.outputs) == 1 and all(case.label is not None for case in cases)
     measure: Measure = "accuracy" if labelled else "rates"
-    climb = Climb(Cases(cases, limit_us), measure, progress)
+    taken = Cases(cases, limit_us)
+    progress("reading the recordings")
+    await taken.read()
+    climb = Climb(taken, measure, progress)
     for rung in rungs:
         await climb.climb(dataclasses.replace(rung, on=software) if rung.on == "cpu:" else rung)
     climb.settle(network.name, on)
@@ -78,7 +81,7 @@ def _ladder(name: str, on: str, climb: Climb, bounded: Mapping[str, float]) -> L
         steps=steps,
         whole=whole,
         interaction=_interaction(steps, whole),
-        failed=tuple(climb.failed()),
+        failed=(*climb.cases.unreadable, *climb.failed()),
         findings=found,
         advice=advice(climb.rungs, steps, found),
         notes=_notes(climb, whole),

@@ -150,7 +150,9 @@ class Ladder:
         legend = (
             f"{unit} (95 % interval); ~0: not distinguishable from zero with {self.recordings} recording(s)"
         )
-        return "\n".join([head, f"  {legend}", *(f"  {name:<{width}}  {text}" for name, text in rows)])
+        return "\n".join(
+            [head, f"  {legend}", *(f"  {name:<{width}}  {text}".rstrip() for name, text in rows)]
+        )
 
     def _text(self, step: Step) -> str:
         if step.error:

@@ -16,10 +16,10 @@ from nrt.compare.recorded import Recorded, Replay
 from nrt.compare.trace import Trace
 from nrt.compare.train import Train
 from nrt.device import Rung
-from nrt.errors import NrtError
+from nrt.errors import NrtError, StreamError
 from nrt.network import Network
 from nrt.network.operators import fan
-from nrt.packet import MEMBRANE
+from nrt.packet import EVENT, MEMBRANE, SPIKE
 from nrt.session import open
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,8 @@ WINDOW_US: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A recording for the ladder. source: its URI or path, or its packets in memory; label: the right answer."""
+    """A recording for the ladder. name: of its own; source: its URI or path, or its packets in memory; label: the right
+    answer, the number of an output neuron."""
 
     name: str
     source: str | Recorded
@@ -42,28 +43,49 @@ class Case:
 
 
 class Cases:
-    """The recordings: taken once, kept in memory while there is room."""
+    """The recordings that can be read: taken once, and kept in memory while there is room.
+
+    unreadable: the others, name and error
+    """
 
     def __init__(self, cases: Sequence[Case], limit_us: int | None = None) -> None:
         self.cases = tuple(cases)
+        self.unreadable: tuple[tuple[str, str], ...] = ()
         self._limit = limit_us
-        self._kept: dict[int, Recorded] = {}
+        self._kept: dict[Case, Recorded] = {}
         self._room = KEPT
 
     def __len__(self) -> int:
         return len(self.cases)
 
+    async def read(self) -> None:
+        """Reads every recording once, and leaves out those that cannot be read. Raises StreamError where none can."""
+        good: list[Case] = []
+        bad: list[tuple[str, str]] = []
+        for case in self.cases:
+            try:
+                await self._take(case)
+                good.append(case)
+            except Exception as error:
+                bad.append((case.name, said(error)))
+        self.cases, self.unreadable = tuple(good), tuple(bad)
+        if not good:
+            name, why = bad[0]
+            raise StreamError(f"not one recording can be read; the first, {name}: {why}")
+
     async def get(self, index: int) -> Recorded:
         """Its packets. Raises what its source raises."""
-        source = self.cases[index].source
-        if isinstance(source, Recorded):
-            return source
-        if index in self._kept:
-            return self._kept[index]
-        taken = await Recorded.take(registry.source(source), self._limit)
+        return await self._take(self.cases[index])
+
+    async def _take(self, case: Case) -> Recorded:
+        if isinstance(case.source, Recorded):
+            return case.source
+        if case in self._kept:
+            return self._kept[case]
+        taken = await Recorded.take(registry.source(case.source), self._limit)
         if taken.events <= self._room:
             self._room -= taken.events
-            self._kept[index] = taken
+            self._kept[case] = taken
         return taken
 
 
@@ -106,18 +128,17 @@ async def run(rung: Rung, cases: Cases) -> Walked:
         async with AsyncExitStack() as stack:
             lane = Lane(rung.on)
             await lane.start(stack, rung.network, 1)
+            before = len(outcomes)
             while not lane.error and len(outcomes) < len(cases):
                 outcomes.append(await _one(rung, lane, cases, len(outcomes)))
         lost = lane.error
-        if len(outcomes) == len(cases):
+        if len(outcomes) in (before, len(cases)):
             break
     failed = [each.error for each in outcomes if each.error]
     if 2 * len(failed) > len(cases) or len(outcomes) < len(cases):
         ran = len(outcomes) - len(failed)
-        return Walked(
-            (),
-            f"{ran} of {len(cases)} recordings ran: {next(iter(failed), lost)}" if ran else lost or failed[0],
-        )
+        why = next(iter(failed), lost)
+        return Walked((), f"{ran} of {len(cases)} recordings ran: {why}" if ran else why)
     return Walked(tuple(outcomes))
 
 
@@ -166,15 +187,18 @@ def _fired(
     if name in trains:
         train = trains[name]
         return train.t, train.key % train.neurons, train.count
-    if name not in network.inputs or any(
-        p.data.dtype.names != ("t", "x", "y", "p") for p in recorded.packets
-    ):
+    data = [packet.data for packet in recorded.packets]
+    if name not in network.inputs or any(each.dtype not in (EVENT, SPIKE) for each in data):
         return None
-    shape = network[name].shape
-    t = np.concatenate([p.data["t"] for p in recorded.packets]).astype(np.int64) - recorded.start
-    neuron = np.concatenate([network.encoding.index(p.data, shape) for p in recorded.packets])
-    inside = neuron >= 0
-    return t[inside], neuron[inside], np.ones(int(np.count_nonzero(inside)), np.int64)
+    t = np.concatenate([each["t"] for each in data]).astype(np.int64) - recorded.start
+    if data[0].dtype == SPIKE:
+        neuron = np.concatenate([each["n"] for each in data]).astype(np.int64)
+        count = np.concatenate([each["v"] for each in data]).astype(np.int64)
+    else:
+        neuron = np.concatenate([network.encoding.index(each, network[name].shape) for each in data])
+        count = np.ones(len(neuron), np.int64)
+    inside = (neuron >= 0) & (neuron < network[name].size)
+    return t[inside], neuron[inside], np.abs(count[inside])
 
 
 async def at_bounds(rung: Rung, cases: Cases, indices: Sequence[int]) -> dict[str, float]:
