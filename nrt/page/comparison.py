@@ -42,10 +42,6 @@ def of_comparison(found: Comparison) -> str:
     )
 
 
-def _name(device: Participant, place: int) -> Markup:
-    return el("span", el("i", "", cls=f"key k{place % 8}"), device.uri)
-
-
 def _failures(found: Comparison) -> Content:
     failed = [
         el("p", el("b", each.uri), f" did not run: {each.error}") for each in found.devices if each.error
@@ -116,12 +112,12 @@ def _devices(found: Comparison) -> Markup:
     rows: list[tuple[Content, ...]] = []
     for k, each in enumerate(found.devices):
         if each.error:
-            rows.append((_name(each, k), "did not run", *[""] * 6))
+            rows.append((spikes.key(each.uri, k), "did not run", *[""] * 6))
             continue
         late = each.latency
         rows.append(
             (
-                _name(each, k),
+                spikes.key(each.uri, k),
                 "" if each.accuracy is None else f"{100 * each.accuracy.share:.1f} %",
                 "" if late is None else f"{milliseconds(late.p50)} ms",
                 "" if late is None else f"{milliseconds(late.p99)} ms",
@@ -190,7 +186,7 @@ def _latency(found: Comparison) -> Content:
         return None
     axis = latency.span([each.latency for _, each in timed if each.latency is not None])
     drawings = [
-        figure(latency.histogram(each.latency, axis, k % 8), each.uri)
+        figure(latency.histogram(each.latency, axis, k % 8), title=spikes.key(each.uri, k))
         for k, each in timed
         if each.latency is not None
     ]
@@ -209,7 +205,7 @@ def _energies(found: Comparison) -> list[energy.Figure]:
 
 def _workload(found: Comparison) -> Content:
     rows = [
-        (_name(each, k), *_metrics(each.workload))
+        (spikes.key(each.uri, k), *_metrics(each.workload))
         for k, each in enumerate(found.devices)
         if each.workload is not None
     ]

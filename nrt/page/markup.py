@@ -66,15 +66,12 @@ def section(title: str, *content: Content, note: Content = None) -> Markup:
     return el("section", el("h2", title), el("p", note) if note is not None else None, content)
 
 
-def figure(drawing: Markup, caption: Content = None, *, wide: bool = False) -> Markup:
-    """A drawing and what it shows; a wide one scrolls on a narrow screen."""
-    inner = el("div", drawing, cls="scroll", tabindex="0") if wide else drawing
-    return el(
-        "figure",
-        inner,
-        el("figcaption", caption) if caption is not None else None,
-        cls="wide" if wide else None,
-    )
+def figure(drawing: Markup, caption: Content = None, *, title: Content = None, wide: bool = False) -> Markup:
+    """A drawing, what stands above it, and what explains it below; a wide one scrolls on a narrow screen."""
+    inner = el("div", drawing, cls="scroll", tabindex="0")
+    above = el("div", title, cls="above") if title is not None else None
+    below = el("figcaption", caption) if caption is not None else None
+    return el("figure", above, inner, below, cls="wide" if wide else None)
 
 
 def tiles(figures: Sequence[tuple[str, str]]) -> Markup:

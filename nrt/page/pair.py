@@ -104,7 +104,7 @@ def _population(found: Comparison, each: Raster) -> Content:
                 each.end,
                 device.uri,
             ),
-            device.uri,
+            title=spikes.key(device.uri, k),
             wide=True,
         )
         for k, (device, train) in enumerate(zip(found.devices, each.trains, strict=True))
@@ -125,4 +125,4 @@ def _difference(found: Comparison, pair: Pair, each: Raster) -> Content:
         return None
     first, second = found.devices[pair.first].uri, found.devices[pair.second].uri
     keys = spikes.keys(["both", f"only {first}", f"only {second}"], [7, pair.first, pair.second])
-    return (figure(drawn, f"{second} against {first}, the delay taken out.", wide=True), keys)
+    return figure(drawn, keys, title=f"{second} against {first}, the delay taken out", wide=True)

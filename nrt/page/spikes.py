@@ -108,7 +108,9 @@ def windows(decisions: Decisions) -> Markup:
 
 def keys(names: Sequence[str], colours: Sequence[int]) -> Content:
     """What the colours stand for."""
-    each = (
-        el("span", el("i", "", cls=f"key k{k % 8}"), name) for k, name in zip(colours, names, strict=True)
-    )
-    return el("div", each, cls="keys")
+    return el("div", (key(name, k) for k, name in zip(colours, names, strict=True)), cls="keys")
+
+
+def key(name: str, colour: int) -> Markup:
+    """A name behind its colour."""
+    return el("span", el("i", "", cls=f"key k{colour % 8}"), name)
