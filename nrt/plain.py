@@ -10,15 +10,20 @@ import dataclasses
 import math
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from nrt.errors import ConfigError
 
 T = TypeVar("T")
 
 
+_PLAIN: Final = frozenset({int, str, bool, type(None)})
+
+
 def encode(value: Any) -> Any:
     """`value` as what JSON can hold."""
+    if type(value) in _PLAIN:  # nearly all of a report's are
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -199,7 +199,7 @@ class Node:
         if verb == "snapshot":
             return pipeline.snapshot()
         if verb == "report":
-            result: Json = pipeline.report().to_dict()
+            result: Json = await asyncio.to_thread(pipeline.report().to_dict)
             return result
         if verb == "state":
             return {
@@ -282,6 +282,7 @@ class Node:
         await asyncio.gather(*(each.stop() for each in self._pipelines.values()))
         for name in reversed(list(self._services)):
             await self._remove_service(name)
+        await asyncio.to_thread(self._reports.close)
 
 
 def info(node: Node) -> dict[str, Json]:

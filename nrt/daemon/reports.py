@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,18 @@ class Reports:
 
     def __init__(self, folder: Path, most: int) -> None:
         self._folder, self._most = folder, most
+        self._thread = ThreadPoolExecutor(1, "nrt.reports")
 
     def keep(self, pipeline: str, report: Report) -> None:
-        """Writes one; a disk that is full or broken is logged and costs no more than the report."""
+        """Has one written, in a thread: to make its text takes long enough to be seen in a pipeline's latency."""
+        self._thread.submit(self._write, pipeline, report)
+
+    def close(self) -> None:
+        """Waits until all are written."""
+        self._thread.shutdown()
+
+    def _write(self, pipeline: str, report: Report) -> None:
+        """A disk that is full or broken is logged and costs no more than the report."""
         folder = self._folder / pipeline
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+import numpy as np
 
 from nrt.clock import now
 from nrt.daemon.notice import Json, State
@@ -16,7 +19,7 @@ from nrt.report import Report
 
 BOUNDS_MS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 5_000.0)
 """Upper bounds of the latency histogram that is published, ms; what is above them is counted in one more."""
-_LONG: Final = ("buckets", "phases")
+_BOUNDS_NS: Final = np.array(BOUNDS_MS) * 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,8 @@ class Stats:
 
     def to_dict(self) -> dict[str, Json]:
         """As plain data for JSON; what is no number is null. Of the latency without its long histograms."""
-        result: dict[str, Json] = encode(self)
-        latency = result["latency"]
-        if isinstance(latency, dict):
-            result["latency"] = {name: each for name, each in latency.items() if name not in _LONG}
+        short = dataclasses.replace(self.latency, buckets=(), phases=()) if self.latency is not None else None
+        result: dict[str, Json] = encode(dataclasses.replace(self, latency=short))
         return result
 
 
@@ -93,11 +94,12 @@ class Totals:
 
 
 def coarse(latency: Latency) -> list[int]:
-    """A report's histogram in the published buckets."""
-    counts = [0] * (len(BOUNDS_MS) + 1)
-    for _, high, count in latency.buckets:
-        counts[next((k for k, bound in enumerate(BOUNDS_MS) if high <= bound * 1e6), len(BOUNDS_MS))] += count
-    return counts
+    """A report's histogram in the published buckets; a bucket that lies across a bound is counted above it."""
+    if not latency.buckets:
+        return [0] * (len(BOUNDS_MS) + 1)
+    table = np.array(latency.buckets, np.float64)
+    counts = np.bincount(np.searchsorted(_BOUNDS_NS, table[:, 1]), table[:, 2], minlength=len(BOUNDS_MS) + 1)
+    return [round(count) for count in counts.tolist()]
 
 
 def _sum_s(latency: Latency) -> float:

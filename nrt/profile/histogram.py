@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -67,7 +68,9 @@ class Histogram:
     def buckets(self) -> list[tuple[int, int, int]]:
         """(lowest value, highest value, count) of every bucket that is not empty."""
         used = np.flatnonzero(self.counts)
-        return [(_bottom(int(k)), _top(int(k)), int(self.counts[k])) for k in used]
+        edges = _edges()
+        counted = zip(used.tolist(), self.counts[used].tolist(), strict=True)
+        return [(edges[k], edges[k + 1] - 1, count) for k, count in counted]
 
     def merge(self, other: Histogram) -> None:
         """Adds the counts of `other`."""
@@ -86,6 +89,12 @@ class Histogram:
         for value in values:
             histogram.record(value)
         return histogram
+
+
+@cache
+def _edges() -> list[int]:
+    """The lowest value of every bucket, and of the one that would follow; 64-bit integers do not hold the last."""
+    return [_bottom(bucket) for bucket in range((65 - BITS) * _HALF + _HALF + 1)]
 
 
 def _bottom(bucket: int) -> int:
