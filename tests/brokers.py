@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from nrt.daemon.mqtt.broker import Broker
-from nrt.daemon.mqtt.settings import BrokerConfig
+import nrt
 
 _CONFIGURATIONS = Path(__file__).parent / "mosquitto"
 
@@ -50,13 +48,7 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [self._program, "-c", str(self._file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            assert self._process.poll() is None, "mosquitto ended at once; is its configuration right?"
-            time.sleep(0.02)
-        raise AssertionError("mosquitto did not listen within 20 s")
+        _until_it_listens(self.port, self._process)
 
     def kill(self) -> None:
         """As kill -9."""
@@ -66,22 +58,42 @@ class Mosquitto:
             self._process = None
 
 
-@contextlib.asynccontextmanager
-async def amqtt() -> AsyncIterator[str]:
-    """The broker inside the daemon, in this event loop; its URI."""
-    port = free_port()
-    broker = Broker(BrokerConfig(port=port))
-    node: Any = SimpleNamespace()
-    task = asyncio.create_task(broker.run(node))
-    try:
-        async with asyncio.timeout(20):
-            await asyncio.wait(
-                [task, waiting := asyncio.create_task(broker.listening.wait())], return_when="FIRST_COMPLETED"
-            )
-            waiting.cancel()
-        if task.done():
-            task.result()
-        yield f"mqtt://127.0.0.1:{port}"
-    finally:
-        task.cancel()
-        await asyncio.wait([task], timeout=20)
+class Amqtt:
+    """The broker that the daemon has inside, in a process of its own: it leaves transports open when it ends."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _AMQTT, str(self.port)],
+            env={**os.environ, "PYTHONPATH": str(Path(nrt.__file__).parents[1])},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _until_it_listens(self.port, self._process)
+
+    @property
+    def uri(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """As kill -9."""
+        self._process.kill()
+        self._process.wait(10)
+
+
+_AMQTT = """
+import asyncio, sys
+from nrt.daemon.mqtt.broker import Broker
+from nrt.daemon.mqtt.settings import BrokerConfig
+asyncio.run(Broker(BrokerConfig(port=int(sys.argv[1]))).run(None))
+"""
+
+
+def _until_it_listens(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert process.poll() is None, "the broker ended at once"
+        time.sleep(0.02)
+    raise AssertionError("the broker did not listen within 30 s")

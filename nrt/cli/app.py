@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import nrt
-from nrt.cli import bench, compare, package, serve, spec, sweep
+from nrt.cli import bench, compare, fleet, package, serve, spec, sweep
 from nrt.cli.options import Choose, Dt, Encode, Json, Like, Limit, NetworkFile, SourceUri, Tap
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(bench.app, name="bench")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(package.app, name="package")
 app.add_typer(spec.app, name="spec")
 app.add_typer(sweep.lab_app, name="lab")

@@ -229,8 +229,8 @@ class RemoteNode:
 
     def _answered(self, message: Message) -> None:
         try:
-            reply = _reply(json.loads(message.payload))
-        except (ValueError, RecursionError, NrtError):
+            reply = reply_from(message.payload)
+        except ConfigError:
             self.rejected += 1
             return
         answer = self._pending.get(reply.id)
@@ -404,8 +404,12 @@ def notice_from(message: Message) -> Notice | None:
         return None
 
 
-def _reply(data: object) -> Reply:
-    """Raises ConfigError for what is no reply."""
+def reply_from(payload: bytes) -> Reply:
+    """The reply in a message. Raises ConfigError for what is none."""
+    try:
+        data = json.loads(payload)
+    except (ValueError, RecursionError):
+        data = None
     if isinstance(data, dict) and isinstance(data.get("id"), str) and isinstance(data.get("ok"), bool):
         return Reply(data["id"], data["ok"], data.get("result"), str(data.get("error", "")))
     raise ConfigError("a reply has an id, and says whether it is ok")
@@ -413,4 +417,3 @@ def _reply(data: object) -> Reply:
 
 def _object(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
-

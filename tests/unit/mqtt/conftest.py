@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from nrt.daemon import config
 from nrt.daemon.node import Node
 from nrt.mqtt.address import Address
 from nrt.mqtt.connection import Connection, Dialer, Message
-from tests.brokers import Mosquitto, amqtt
+from tests.brokers import Amqtt, Mosquitto
 
 DIGITS = Path(__file__).parents[3] / "sim" / "nrt_sim" / "models" / "digits.nir"
 PATIENCE = 60.0
@@ -31,16 +30,12 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.kill()
 
 
-@pytest_asyncio.fixture(params=["mosquitto", "amqtt"])
-async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+@pytest.fixture(params=["mosquitto", "amqtt"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A broker's URI: once Mosquitto, which speaks MQTT 5, and once amqtt, which does not."""
-    if request.param == "amqtt":
-        async with amqtt() as uri:
-            yield uri
-        return
-    mosquitto = Mosquitto(tmp_path)
-    yield mosquitto.uri
-    mosquitto.kill()
+    running = Mosquitto(tmp_path) if request.param == "mosquitto" else Amqtt()
+    yield running.uri
+    running.kill()
 
 
 def configuration(folder: Path, broker: str, more: str = "", pipeline: str = "") -> config.Config:
@@ -76,7 +71,7 @@ async def running(settings: config.Config) -> AsyncIterator[Node]:
     node = Node(settings)
     task = asyncio.create_task(node.run())
     try:
-        await eventually(lambda: node.ready or task.done())
+        await eventually(lambda: node.up.is_set() or task.done())
         yield node
     finally:
         await node.stop()
