@@ -70,6 +70,7 @@ def compare(
         raise typer.BadParameter("say what is compared, with either --from or --data")
     asked = comparing.Asked(
         network=comparing.read(network[0], dt, like, choose, encode),
+        sources=sources or [data or ""],
         samples=comparing.samples(sources, data, limit),
         devices=tuple(on),
         ladder=ladder,

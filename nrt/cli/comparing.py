@@ -28,9 +28,14 @@ FILES: Final = (".json", ".html")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be compared. ladder: whether to find what makes the last device differ."""
+    """What is to be compared.
+
+    sources: data set or recordings as the command names them
+    ladder:  whether to find what makes the last device differ
+    """
 
     network: Network
+    sources: Sequence[str]
     samples: Sequence[Sample]
     devices: Sequence[str]
     ladder: bool
@@ -89,10 +94,10 @@ def options(
 
 def compare_devices(asked: Asked, options: Options, *, out: Path | None, json: bool) -> bool:
     """Runs it and delivers the result; whether every device and every recording ran."""
-    result = asyncio.run(_compare(asked, options))
+    result = dataclasses.replace(asyncio.run(_compare(asked, options)), sources=tuple(asked.sources))
+    print(result.to_json() if json else result)
     if out is not None:
         _write(result, out)
-    print(result.to_json() if json else result)
     if all(device.error for device in result.devices):
         raise NrtError("no device ran the network")
     return not result.failed

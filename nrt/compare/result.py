@@ -131,6 +131,7 @@ class Comparison:
     network:   name, hash, neurons · semantics, encoding: how it was read
     reading:   the file that it was read from and how (`Network.loaded`); empty for one made otherwise
     outputs:   populations that the answers are read from
+    sources:   data set or recordings as they were named; each is in `recordings`
     notes:     what a reader must know to judge the figures
     """
 
