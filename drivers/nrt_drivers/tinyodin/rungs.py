@@ -181,9 +181,8 @@ def _neuron(cells: _Cells, bias: int, leak: Leak, numbers: Numbers) -> Neuron:
     scale = fitted.scale
     own = np.broadcast_to(n.drive, cells.population.shape).ravel() if drains(n) else 0.0
     leaking = numbers != "float" and _leaks(cells.population, fitted, leak)
-    if numbers == "state" and not fitted.leak.any() and not drains(n):
-        leaking = True  # the leak rounds to 0
     constant = drains(n) or (leaking and leak == "linear")
+    rounded_away = numbers == "state" and not fitted.leak.any() and not drains(n)
     drive = (layer.weights[:, bias] if bias >= 0 else np.zeros(len(scale))) * scale
     if numbers in ("weights", "state") and bias >= 0:
         drive = fitted.weights[:, bias].astype(np.float64)
@@ -200,7 +199,7 @@ def _neuron(cells: _Cells, bias: int, leak: Leak, numbers: Numbers) -> Neuron:
         low = cells.shaped(np.full(len(scale), float(MEMBRANE.low)))
     return dataclasses.replace(
         n,
-        decay=parameter(1.0) if leaking else n.decay,
+        decay=parameter(1.0) if leaking or rounded_away else n.decay,
         gain=parameter(1.0),
         drive=parameter(cells.shaped(drive - loss * constant if numbers != "float" else drive + own * scale)),
         threshold=parameter(cells.shaped(theta - loss * constant)),

@@ -130,6 +130,18 @@ def test_on_tinyodin_a_leak_among_inhibition_comes_with_the_chip_and_that_is_sai
     assert "in l1, l2 the leak is constant and ends at 0 from both sides" in found["order"].what
 
 
+async def test_on_tinyodin_a_leak_that_rounds_to_nothing_is_gone_from_the_network_too() -> None:
+    weights = np.random.default_rng(8).normal(0.2, 0.6, (6, 8))
+    network = chain(8, ("l1", weights, neuron(decay=0.999)))
+    state = rungs("tinyodin+emu:", network)["state"].network
+    cells = state["l1"].neuron
+    assert cells is not None
+    assert (float(cells.decay), float(cells.drive)) == (1.0, 0.0)
+    chip = await spikes("tinyodin+emu:", network)
+    assert len(chip) > 20
+    assert await spikes("reference:", state) == chip
+
+
 async def test_on_loihi_what_remains_after_the_delays_is_the_truncation_of_decays() -> None:
     """Without any decay no product is cut off, so the last network is the chip's arithmetic, spike by spike."""
     network = float_network(decay=1.0)
