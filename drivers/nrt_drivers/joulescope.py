@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from nrt.errors import DeviceError, DeviceTimeout, MissingDependency, NotFound
+from nrt.errors import ConfigError, DeviceError, DeviceTimeout, MissingDependency, NotFound
 from nrt.profile.energy import Kind
 from nrt.profile.meters import Channel, Lap
 from nrt.profile.meters.tally import CounterTally
@@ -98,7 +98,7 @@ class JoulescopeMeter:
             return
         package = await asyncio.to_thread(self._load)
         found = {str(device): device for device in await asyncio.to_thread(package.scan, config="off")}
-        chosen = [device for name, device in found.items() if self._uri.place in name]
+        chosen = [device for name, device in found.items() if name.endswith(self._uri.place)]
         if len(chosen) != 1:
             there = ", ".join(found) or "none"
             raise NotFound(
@@ -116,7 +116,11 @@ class JoulescopeMeter:
         self._device = device
         device.parameter_set("i_range", "auto")
         device.parameter_set("v_range", self._volts)
-        await self.lap()
+        try:
+            await self.lap()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Lets go of it; may be called twice."""
@@ -126,6 +130,8 @@ class JoulescopeMeter:
 
     async def lap(self) -> Sequence[Lap]:
         """Raises DeviceTimeout where no statistic comes, DeviceError for a sum that went back."""
+        if self._device is None:
+            raise ConfigError(f"{self._uri}: a meter is opened before it is asked")
         found: asyncio.Future[Lap] = asyncio.get_running_loop().create_future()
         with self._lock:
             self._waiting.append(found)

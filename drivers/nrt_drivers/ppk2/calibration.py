@@ -14,17 +14,17 @@ from nrt.errors import ProtocolError
 
 SPEC: Final = spec.load("ppk2")
 END: Final = b"END\n"
-NAMES: Final = ("r", "gs", "gi", "o", "s", "i", "ug")
-"""Shunt, quadratic and linear gain, offset, and how supply and offset current enter; gain by the user."""
+USUAL: Final = {"r": 0.0, "gs": 1.0, "gi": 1.0, "o": 0.0, "s": 0.0, "i": 0.0, "ug": 1.0}
+"""Shunt, quadratic and linear gain, offset, and how supply and offset current enter; gain by the user. Each with what
+the vendor's application takes where the kit does not say; it must say its shunts."""
 RANGES: Final = SPEC.limit("ranges")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
-    """Of one kit. table: float64[7, 5], a row for each of NAMES, a column for each range; millivolts: its supply"""
+    """Of one kit. table: float64[7, 5], a row for each of USUAL, a column for each range"""
 
     table: NDArray[np.float64]
-    millivolts: int
     hardware: str
 
     @classmethod
@@ -35,21 +35,21 @@ class Calibration:
             name, colon, value = line.partition(":")
             if colon:
                 rows[name.strip().lower()] = value.strip()
-        names = [f"{name}{k}" for name in NAMES for k in range(RANGES)]
-        values = [_number(uri, text, name, rows.get(name)) for name in names]
-        table = np.array(values).reshape(len(NAMES), RANGES)
+        table = np.array(
+            [[_number(rows, f"{name}{k}", usual) for k in range(RANGES)] for name, usual in USUAL.items()]
+        )
         if not (table[0] > 0).all():
-            raise ProtocolError(uri, len(text), "shunts above zero", ", ".join(f"{r:g}" for r in table[0]))
-        volts = _number(uri, text, "vdd", rows.get("vdd"))
-        return cls(table, round(volts), rows.get("hw", "?"))
+            got = ", ".join(f"{ohms:g}" for ohms in table[0])
+            raise ProtocolError(
+                uri, len(text), "a kit's metadata with a shunt above zero for each range", got
+            )
+        return cls(table, rows.get("hw", ""))
 
 
-def _number(uri: str, text: bytes, name: str, value: str | None) -> float:
+def _number(rows: dict[str, str], name: str, usual: float) -> float:
+    """What a kit says, or what is usual where it says nothing or -nan, as its vendor's application has it."""
     try:
-        found = float(value or "")
+        found = float(rows.get(name, ""))
     except ValueError:
-        found = math.nan
-    if not math.isfinite(found):
-        got = "none" if value is None else repr(value[:40])
-        raise ProtocolError(uri, len(text), f"a number for {name} in the kit's metadata", got)
-    return found
+        return usual
+    return found if math.isfinite(found) else usual

@@ -21,8 +21,8 @@ from nrt_drivers.ppk2.window import Edge, Window
 
 _COMMAND: Final = SPEC.enum("command").values
 _PATIENCE_S: Final = 3.0
-_MOST: Final = 1 << 20
-"""Bytes of something else than metadata that are read before giving up: a second and more of samples."""
+_MOST: Final = 1 << 18
+"""Bytes of something else than metadata that are read before giving up: more than half a second of samples."""
 
 
 class Ppk2Meter:
@@ -84,12 +84,12 @@ class Ppk2Meter:
     @property
     def instrument(self) -> str:
         """What it is."""
-        return f"{'an emulated ' if self.kind == 'modelled' else ''}Power Profiler Kit II {self._hardware}".rstrip()
+        return f"Power Profiler Kit II {self._hardware}".rstrip()
 
     @property
     def kind(self) -> Kind:
         """Modelled, of an emulated kit."""
-        return "modelled" if self._uri.wire == "emu" else "measured"
+        return "modelled" if "emulated" in self._hardware else "measured"
 
     @property
     def channels(self) -> Sequence[Channel]:

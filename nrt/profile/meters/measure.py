@@ -37,6 +37,10 @@ _LOST: Final = 0.01
 """Share of samples whose loss a figure survives."""
 
 
+_SHORT: Final = 0.5
+"""Share of a meter's shortest window that a lap may fall below it, for both its ends come a little late."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """One window of one channel. runs: pieces of work in it; 0 when idle"""
@@ -184,7 +188,7 @@ def check(meter: Meter, channel: Channel, taken: Sequence[Lap]) -> list[str]:
 
 def _refuse(meter: Meter, channel: Channel, lap: Lap) -> None:
     what = f"{channel.name}: " if len(meter.channels) > 1 else ""
-    if lap.seconds < 0.9 * meter.shortest_s:
+    if lap.seconds < _SHORT * meter.shortest_s:
         raise DeviceError(
             meter.name,
             f"{what}a window of {lap.seconds:.3g} s is shorter than this meter needs ({meter.shortest_s:g} s); "

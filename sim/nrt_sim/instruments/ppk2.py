@@ -97,7 +97,7 @@ class Ppk2Board:
         for name, values in _CALIBRATION.items():
             lines += [f"{name}{k}: {value:.9f}" for k, value in enumerate(values)]
         return "\n".join(
-            [*lines, f"VDD: {self._millivolts}", "HW: 9173", "mode: 2", "IA: 56", "END\n"]
+            [*lines, f"VDD: {self._millivolts}", "HW: emulated", "mode: 2", "IA: 56", "END\n"]
         ).encode()
 
     def _samples(self, now: int) -> None:

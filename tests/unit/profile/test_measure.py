@@ -124,7 +124,7 @@ async def test_a_count_of_samples_that_does_not_fit_the_time_is_said() -> None:
     [
         (lap(9.0, samples=0), "nothing new was read in 1 s: the meter has stalled"),
         (lap(9.0, samples=98, lost=2), "2 of 100 samples were lost in a window; that is no figure"),
-        (lap(9.0, 0.5), r"a window of 0.5 s is shorter than this meter needs \(1 s\)"),
+        (lap(9.0, 0.4), r"a window of 0.4 s is shorter than this meter needs \(1 s\)"),
     ],
 )
 async def test_a_meter_that_cannot_be_trusted_gives_no_figure(bad: Lap, sentence: str) -> None:
