@@ -32,8 +32,8 @@ MAGIC: Final = b"nS"
 VERSION: Final = 1
 HEADER: Final = struct.Struct("<2sBBIIqI")
 WIDE: Final = 128
-_KINDS: Final = (SPIKE, EVENT, MEMBRANE)
-_NARROW: Final = tuple(
+_KINDS: Final[tuple[np.dtype[np.void], ...]] = (SPIKE, EVENT, MEMBRANE)
+_NARROW: Final[tuple[np.dtype[np.void], ...]] = tuple(
     np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": 12})
     for names, formats, offsets in (
         (["t", "n", "v"], ["<u4", "<u4", "<i4"], [0, 4, 8]),
@@ -79,7 +79,7 @@ def encode(records: Records, *, base: int, sequence: int = 0, spec: int = 0) -> 
 
 
 def _narrow(records: Records, kind: int, base: int) -> Records:
-    packed = np.zeros(len(records), _NARROW[kind])
+    packed: Records = np.zeros(len(records), _NARROW[kind])
     packed["t"] = records["t"] - base
     for name in (_NARROW[kind].names or ())[1:]:
         packed[name] = records[name]
@@ -101,8 +101,8 @@ def decode(data: bytes, name: str = "mqtt") -> Block:
     if len(data) - HEADER.size != count * packed_as.itemsize:
         expected = f"{count} records of {packed_as.itemsize} bytes"
         raise ProtocolError(name, HEADER.size, expected, f"{len(data) - HEADER.size} bytes")
-    packed = np.frombuffer(data, packed_as, count, HEADER.size)
-    records = np.zeros(count, _KINDS[kind % WIDE])
+    packed: Records = np.frombuffer(data, packed_as, count, HEADER.size)
+    records: Records = np.zeros(count, _KINDS[kind % WIDE])
     records["t"] = packed["t"] if kind >= WIDE else packed["t"].astype(np.int64) + base
     for each in (packed_as.names or ())[1:]:
         records[each] = packed[each]

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -83,7 +83,7 @@ class Dialer:
         self._newest = broker.version != "3.1.1"
 
     @contextlib.asynccontextmanager
-    async def connect(self) -> AsyncIterator[Connection]:
+    async def connect(self) -> AsyncGenerator[Connection]:
         """A connection, closed in order when the block is left.
 
         Raises DeviceError where the broker refuses, DeviceTimeout where nobody answers, DeviceLost where nobody is
@@ -156,7 +156,8 @@ class Connection:
         self._client, self.name = client, name
         self.version = "5" if version == aiomqtt.ProtocolVersion.V5 else "3.1.1"
         self._filters: list[str] = []
-        self._paho: Any = client._client
+        self._inner: Any = client
+        self._paho: Any = self._inner._client
         self._paho.connect_timeout = _REACH
 
     async def open(self) -> Self:
@@ -172,7 +173,7 @@ class Connection:
                 raise DeviceTimeout(self.name, "no answer from the broker") from error
             raise DeviceLost(self.name, f"no connection to the broker: {error}") from error
         self._client.timeout = _PATIENCE
-        gate: Any = self._client._queue
+        gate: Any = self._inner._queue
         gate.watch(self._pause, self._resume)
         return self
 
@@ -202,7 +203,7 @@ class Connection:
         """Raises DeviceLost, DeviceError where the broker refuses one of them."""
         self._filters += [each for each in filters if each not in self._filters]
         try:
-            codes = await self._client.subscribe([(each, qos) for each in filters])
+            codes: Any = await self._client.subscribe([(each, qos) for each in filters])
         except aiomqtt.MqttError as error:
             raise DeviceLost(self.name, f"the broker did not take a subscription: {error}") from error
         for name, code in zip(filters, codes, strict=False):
@@ -210,12 +211,12 @@ class Connection:
             if number >= 128:
                 raise DeviceError(self.name, f"the broker refuses a subscription to {name}")
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncGenerator[Message]:
         """What comes, in order, until the connection is lost. Raises DeviceLost.
 
         Only what was subscribed to: amqtt 0.12 sends who connects what others have subscribed to, if it is retained.
         """
-        gate: Any = self._client._queue
+        gate: Any = self._inner._queue
         try:
             async for first in self._client.messages:
                 waiting = [first]
@@ -255,10 +256,10 @@ class Connection:
             loop.remove_reader(line)
             loop.remove_writer(line)
             self._paho._sock_close()
-        task: asyncio.Task[None] | None = self._client._misc_task
+        task: asyncio.Task[None] | None = self._inner._misc_task
         if task is not None:
             task.cancel()
-        if (lost := self._client._disconnected).done() and not lost.cancelled():
+        if (lost := self._inner._disconnected).done() and not lost.cancelled():
             lost.exception()  # retrieved: nobody else will
 
 
@@ -305,11 +306,10 @@ def matches(filter: str, topic: str) -> bool:
 
 
 def _message(message: aiomqtt.Message) -> Message:
-    payload = message.payload if isinstance(message.payload, bytes) else b""
     properties = message.properties
     respond = getattr(properties, "ResponseTopic", "")
     correlation = getattr(properties, "CorrelationData", b"")
-    return Message(str(message.topic), payload, bool(message.retain), respond, correlation)
+    return Message(str(message.topic), message.payload, bool(message.retain), respond, correlation)
 
 
 def _session_of_a_day() -> Any:

@@ -53,7 +53,7 @@ class RemoteNode:
         if not self._address.node or self._address.name:
             raise ConfigError(f"{uri}: write mqtt://host:port/node")
         self.uri, self.name = str(self._address), self._address.node
-        self._topics = Topics(self.name, prefix)
+        self.topics = Topics(self.name, prefix)
         self._client = new_client()
         self._dialer = Dialer(self._address.broker, f"nrt-{keep}" if keep else "", keep=bool(keep))
         self._filters: dict[str, list[_Mail]] = {}
@@ -100,7 +100,7 @@ class RemoteNode:
         answer = self._pending[id] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(within):
-                reply = await self._ask(self._topics.request(verb), json.dumps(request).encode(), answer)
+                reply = await self._ask(self.topics.request(verb), json.dumps(request).encode(), answer)
         except TimeoutError:
             raise DeviceTimeout(
                 self.uri, f"no reply to {verb} within {within:g} s; is the node up?"
@@ -113,7 +113,7 @@ class RemoteNode:
 
     async def state(self) -> str:
         """init, ready, disconnected, lost; "" for a node that the broker does not know."""
-        with self._reading(self._topics.state) as mail:
+        with self._reading(self.topics.state) as mail:
             await self._subscribe()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_AGAIN):
@@ -137,7 +137,7 @@ class RemoteNode:
                 if notice is not None and seen.new(notice.id):
                     yield notice
 
-    async def _messages(self, *filters: str) -> AsyncGenerator[Message]:
+    async def messages(self, *filters: str) -> AsyncGenerator[Message]:
         """What comes on some topics."""
         with self._reading(*filters) as mail:
             await self._subscribe()
@@ -145,7 +145,7 @@ class RemoteNode:
                 yield message
 
     def _promised(self, pipeline: str) -> tuple[str, str]:
-        return self._topics.of(pipeline, "decisions"), self._topics.of(pipeline, "alarms")
+        return self.topics.of(pipeline, "decisions"), self.topics.of(pipeline, "alarms")
 
     def _notice(self, message: Message) -> Decision | Alarm | None:
         found = notice_from(message)
@@ -205,7 +205,7 @@ class RemoteNode:
 
     async def _serve(self, connection: Connection) -> None:
         assert self._first is not None
-        await connection.subscribe(self._topics.response("+", self._client), *self._filters)
+        await connection.subscribe(self.topics.response("+", self._client), *self._filters)
         self._connection = connection
         self._connected.set()
         if not self._first.done():
@@ -218,7 +218,7 @@ class RemoteNode:
             self._connected.clear()
 
     def _take(self, message: Message) -> None:
-        levels = self._topics.split(message.topic)
+        levels = self.topics.split(message.topic)
         if levels[:2] == ("rpc", "response"):
             self._answered(message)
             return
@@ -315,7 +315,7 @@ class RemotePipeline:
     async def states(self) -> AsyncGenerator[StateChange]:
         """What it does now, and every change."""
         async with contextlib.aclosing(
-            self._node._messages(self._node._topics.of(self.name, "state"))
+            self._node.messages(self._node.topics.of(self.name, "state"))
         ) as found:
             async for message in found:
                 notice = notice_from(message)
@@ -327,8 +327,8 @@ class RemotePipeline:
 
         A packet spans the spikes of one message; `lost` counts the messages that are missing right before it.
         """
-        topics, gaps = self._node._topics, dict[str, codec.Gaps]()
-        async with contextlib.aclosing(self._node._messages(topics.spikes(self.name, population))) as found:
+        topics, gaps = self._node.topics, dict[str, codec.Gaps]()
+        async with contextlib.aclosing(self._node.messages(topics.spikes(self.name, population))) as found:
             async for message in found:
                 origin = topics.split(message.topic)[-1]
                 try:
@@ -399,7 +399,7 @@ def notice_from(message: Message) -> Notice | None:
             return StateChange(
                 data["id"], float(data["time"]), data["pipeline"], State(data["state"]), data["reason"]
             )
-        return plain.decode(Decision if kind == "decisions" else Alarm, data)
+        return plain.decode(Decision, data) if kind == "decisions" else plain.decode(Alarm, data)
     except (ValueError, KeyError, TypeError, RecursionError, ConfigError):
         return None
 

@@ -334,7 +334,8 @@ class _Line:
 
     def _fail(self, error: NrtError) -> None:
         self._failure = self._failure or error
-        for answer in (*self._pending.values(), self._up):
+        waiting: list[asyncio.Future[Any]] = [*self._pending.values(), self._up]
+        for answer in waiting:
             if not answer.done():
                 answer.set_exception(self._failure)
         self._notify()

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, Final, cast
 
 from nrt import plain, registry
@@ -271,15 +271,15 @@ class _Lease:
             if not reading.cancelled() and (error := reading.exception()) is not None:
                 _log.warning("reading the spikes of %s failed: %s", self._uri, error)
 
-    async def _interruptible(self, sending: Any) -> None:
+    async def _interruptible(self, sending: Coroutine[Any, Any, None]) -> None:
         """Waits for the device to take a packet; a RESET or CLOSE that comes meanwhile gives that up."""
-        self._sending = asyncio.ensure_future(sending)
+        self._sending = task = asyncio.ensure_future(sending)
         try:
-            await asyncio.wait([self._sending])
-            if not self._sending.cancelled():
-                self._sending.result()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
         finally:
-            self._sending.cancel()
+            task.cancel()
             self._sending = None
 
     async def _close(self, device: Device | None) -> None:

@@ -59,7 +59,8 @@ class Requests:
         match self._topics.split(respond):
             case ("rpc", "response", _, name) if is_client(name):
                 return respond
-        return None
+            case _:
+                return None
 
     async def _answer(self, verb: str, data: Any, topic: str, correlation: bytes) -> None:
         try:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nrt.clock import now
@@ -120,11 +120,10 @@ class Link(Service):
                     told = ""
                     await self._serve(node, connection, topics)
             except NrtError as error:
-                delay = backoff.next((now() - began) / 1e9)
                 if str(error) != told:  # once, not with every attempt
                     _log.warning("%s; trying again", error)
                     told = str(error)
-            await asyncio.sleep(delay)
+            await asyncio.sleep(backoff.next((now() - began) / 1e9))
 
     async def _serve(self, node: Node, connection: Connection, topics: Topics) -> None:
         """Everything over one connection, until it is lost. Raises what it was lost by."""
@@ -197,7 +196,7 @@ def _ending() -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _first_failure() -> AsyncIterator[None]:
+async def _first_failure() -> AsyncGenerator[None]:
     """Raises of a group's errors the one that says what happened: a lost connection fails all tasks at once."""
     try:
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ device = "reference:"
 
 
 @contextlib.asynccontextmanager
-async def running(settings: config.Config) -> AsyncIterator[Node]:
+async def running(settings: config.Config) -> AsyncGenerator[Node]:
     """A node at work, which is ended in order."""
     node = Node(settings)
     task = asyncio.create_task(node.run())
@@ -80,7 +80,7 @@ async def running(settings: config.Config) -> AsyncIterator[Node]:
 
 
 @contextlib.asynccontextmanager
-async def listener(uri: str, *filters: str, **options: Any) -> AsyncIterator[Connection]:
+async def listener(uri: str, *filters: str, **options: Any) -> AsyncGenerator[Connection]:
     """A connection that is nrt's own, subscribed."""
     async with (
         asyncio.timeout(PATIENCE),

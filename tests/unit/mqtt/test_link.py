@@ -7,7 +7,7 @@ import contextlib
 import json
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -48,8 +48,7 @@ async def test_a_node_says_what_it_is_and_is_lost_when_it_dies(tmp_path: Path, b
             await until(
                 watcher, lambda m: m.topic == T.of("digits", "state") and content(m)["state"] == "running"
             )
-            connection = link_of(node)._connection
-            assert connection is not None
+            connection = cast(Any, link_of(node))._connection
             connection._paho.socket().shutdown(2)  # the line is cut, nobody says goodbye
             await until(watcher, lambda m: m.topic == T.state and m.payload == b"lost")
             await until(watcher, lambda m: m.topic == T.state and m.payload == b"ready")
@@ -91,7 +90,7 @@ async def test_an_answer_goes_to_the_response_topic_of_mqtt_5(tmp_path: Path, mo
     ):
         assert user.version == "5"
         await until(user, lambda m: m.payload == b"ready")
-        await user._client.publish(T.request("state"), b'{"id": "1"}', 1, properties=properties)
+        await cast(Any, user)._client.publish(T.request("state"), b'{"id": "1"}', 1, properties=properties)
         reply = await until(user, lambda m: m.topic == T.response("state", "five"))
         assert content(reply)["id"] == "1"
         assert reply.correlation == b"abc"
@@ -160,7 +159,7 @@ async def test_a_subscriber_that_does_not_read_holds_nobody_up(tmp_path: Path, m
         listener(mosquitto.uri, "nrt/#") as slow,
         listener(mosquitto.uri, T.of("+", "decisions")) as quick,
     ):
-        slow._pause()
+        cast(Any, slow)._pause()
         await until(quick, lambda m: content(m)["pipeline"] == "digits")
         packets = node.pipelines["digits"].stats().packets
         await eventually(lambda: node.pipelines["digits"].stats().packets > packets + 200)

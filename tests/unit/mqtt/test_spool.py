@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -184,7 +185,7 @@ def test_a_real_full_disk_keeps_to_the_bound_in_memory(tmp_path: Path) -> None:
 def begun(spool: Spool) -> int:
     """The descriptor of its first file."""
     spool.done(spool.put("t", b"x"))
-    return spool._files[0].handle
+    return int(cast(Any, spool)._files[0].handle)
 
 
 KILLED = """
