@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +133,7 @@ async def reach(page: Page, url: str) -> None:
 @contextlib.asynccontextmanager
 async def opened(
     browser: Browser, box: Box, *, width: int = 1280, colour: str = "light"
-) -> AsyncIterator[Watched]:
+) -> AsyncGenerator[Watched]:
     context: BrowserContext = await browser.new_context(
         viewport={"width": width, "height": 900},
         color_scheme="dark" if colour == "dark" else "light",

@@ -14,12 +14,14 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
 
+from nrt.daemon.config import PipelineConfig
 from nrt.daemon.logs import Line
 from nrt.daemon.node import Node, info
 from nrt.daemon.notice import Alarm, Decision, Json, Notice
 from nrt.daemon.web.frames import Frames
 from nrt.daemon.web.history import History, describe
 from nrt.daemon.web.viewer import Viewer
+from nrt.device import Placement
 
 EVERY: Final = 0.5
 """Seconds between figures."""
@@ -37,7 +39,7 @@ class Audience:
         self._viewers: set[Viewer] = set()
         self._frames: dict[str, Frames] = {}
         self._histories: dict[str, History] = {}
-        self._deployed: dict[str, object] = {}
+        self._deployed: dict[str, tuple[PipelineConfig, Placement | None]] = {}
         """What pages were told of each pipeline, but for its state."""
         self._notices: deque[dict[str, Json]] = deque(maxlen=NOTICES)
         self._lines: deque[Json] = deque(maxlen=LINES)
@@ -94,7 +96,11 @@ class Audience:
         if name in self._histories:
             viewer.tell({"type": "history", "pipeline": name, "figures": self._histories[name].kept()})
         if name not in self._frames:
-            frames = Frames(pipeline, lambda *frame: self._show(name, *frame), self._changed)
+
+            def show(frame: bytes, number: int, stamp: int) -> None:
+                self._show(name, frame, number, stamp)
+
+            frames = Frames(pipeline, show, self._changed)
             self._frames[name] = frames
             frames.start()
 

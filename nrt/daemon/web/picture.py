@@ -37,7 +37,9 @@ def _accumulate(
         if factor > 1:
             x, y = x // factor, y // factor
         at = y * columns + x
-        shift = 4 * (1 - np.int64((fields >> np.uint64(32)) & np.uint64(1)))  # which half; no branch on chance
+        shift = 4 * (
+            1 - np.int64((fields >> np.uint64(32)) & np.uint64(1))
+        )  # which half; no branch on chance
         value = np.int64(image[at])
         image[at] = value + (np.int64((value >> shift) & 0x0F != 0x0F) << shift)
     return outside
@@ -54,7 +56,7 @@ def _pack(image: NDArray[np.uint8], words: NDArray[np.uint64], out: NDArray[np.u
         bits = 0
         for j in range(8):  # without a branch: whether a pixel is lit cannot be foretold
             value = image[8 * k + j]
-            lit = np.int64(value != 0)
+            lit = int(value != 0)
             bits |= lit << j
             out[used] = value
             used += lit

@@ -103,7 +103,7 @@ class Viewer:
                 return
             try:
                 request = json.loads(message.data)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return
             if not isinstance(request, dict):
                 return
