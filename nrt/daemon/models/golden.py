@@ -8,7 +8,6 @@ and that what computes it here computes the same.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,14 +15,13 @@ from typing import Final
 import numpy as np
 
 import nrt
-from nrt.clock import now
+from nrt.compare.recorded import Recorded, Replay
 from nrt.daemon.models.manifest import NETWORK, Golden
 from nrt.daemon.models.package import Package, pack
 from nrt.errors import BadPackage, ConfigError
 from nrt.network import Network
 from nrt.packet import MEMBRANE, SPIKE, Packet, Records, join
 from nrt.reading import Reading
-from nrt.source import Source
 
 _SIMULATED: Final = ("", "emu", "sim")
 _SPAN: Final = 10_000
@@ -32,19 +30,14 @@ _NEAR: Final = 1e-3
 """How far membranes of a readout may lie apart, relative to the largest one: they are kept as float32."""
 
 
-class Given(Source):
-    """Events from memory as a source: of [start, end), in packets of 10 ms."""
-
-    def __init__(self, events: Records, shape: tuple[int, int, int], start: int, end: int) -> None:
-        self.uri = "given:"
-        self.shape = shape
-        self.events, self.start, self.end = events, start, end
-
-    async def packets(self) -> AsyncIterator[Packet]:
-        for start in range(self.start, self.end, _SPAN):
-            end = min(start + _SPAN, self.end)
-            low, high = np.searchsorted(self.events["t"], [start, end])
-            yield Packet(self.events[low:high], start, end, now())
+def recorded(events: Records, shape: tuple[int, int, int], start: int, end: int) -> Recorded:
+    """A golden run's input: events of [start, end) in packets of 10 ms."""
+    packets: list[Packet] = []
+    for begin in range(start, end, _SPAN):
+        stop = min(begin + _SPAN, end)
+        low, high = np.searchsorted(events["t"], [begin, stop])
+        packets.append(Packet(events[low:high], begin, stop, 0))
+    return Recorded("golden:", tuple(packets), shape, {"uri": "golden:"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,7 @@ class Outcome:
 async def make(
     file: Path,
     reading: Reading,
-    source: str | Path | Source,
+    source: str | Path | Recorded,
     *,
     name: str,
     version: int,
@@ -71,11 +64,12 @@ async def make(
     Raises ConfigError where the source brings no events or the outputs stay silent, which would prove nothing.
     """
     network = reading.load(file)
-    given = await _first(nrt.registry.source(source) if not isinstance(source, Source) else source, span)
+    given = source if isinstance(source, Recorded) else await Recorded.take(nrt.registry.source(source), span)
+    if given.shape is None or not given.events:
+        raise ConfigError(f"{given.uri}: a golden run needs events from a sensor of known size")
     outputs = await _run(network, given, device)
     if not any(map(len, outputs.values())):
         raise ConfigError(f"{file}: no output fires in the first {span} µs; a golden run needs spikes")
-    assert given.shape is not None
     golden = Golden(device, given.shape, given.start, given.end, tuple(outputs), agreement)
     return pack(
         _bytes(file),
@@ -85,7 +79,7 @@ async def make(
         digest=network.hash,
         reading=reading,
         golden=golden,
-        events=given.events.tobytes(),
+        events=join([packet.data for packet in given.packets]).tobytes(),
         outputs=[records.tobytes() for records in outputs.values()],
     )
 
@@ -115,7 +109,7 @@ async def check(package: Package, network: Network) -> Outcome:
         raise BadPackage(
             package.label, f"its golden run asks for {golden.device}; only simulated devices may"
         )
-    given = Given(package.events, golden.shape, golden.start, golden.end)
+    given = recorded(package.events, golden.shape, golden.start, golden.end)
     try:
         outputs = await _run(network, given, golden.device)
     except nrt.NrtError as error:
@@ -136,35 +130,12 @@ _WORDS: Final = np.dtype([("t", "<u8"), ("rest", "<u8")])
 _NOTHING: Final[Records] = np.empty(0, SPIKE)
 
 
-async def _first(source: Source, span: int) -> Given:
-    """The first `span` µs of a source."""
-    parts: list[Records] = []
-    start: int | None = None
-    end = 0
-    await source.open()
-    try:
-        packets = source.packets()
-        async for packet in packets:
-            start = packet.start if start is None else start
-            end = min(packet.end, start + span)
-            parts.append(packet.data[packet.data["t"] < end].copy())
-            if packet.end >= start + span:
-                break
-        await packets.aclose()  # type: ignore[attr-defined]
-        shape = source.shape
-    finally:
-        await source.close()
-    if start is None or shape is None or not any(map(len, parts)):
-        raise ConfigError(f"{source.uri}: a golden run needs events from a sensor of known size")
-    return Given(join(parts), shape, start, end)
-
-
-async def _run(network: Network, given: Given, device: str) -> dict[str, Records]:
+async def _run(network: Network, given: Recorded, device: str) -> dict[str, Records]:
     """What the network's outputs do, by population."""
     parts: dict[str, list[Records]] = {name: [] for name in network.outputs}
     async with nrt.open(device) as session:
         await session.deploy(network)
-        async with session.stream(given) as run:
+        async with session.stream(Replay(given)) as run:
             async for packet in run:
                 if len(packet) and packet.origin in parts:
                     parts[packet.origin].append(packet.data.copy())

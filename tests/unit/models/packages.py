@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nrt.daemon.models.golden import Given, make
+from nrt.daemon.models.golden import make, recorded
 from nrt.daemon.models.package import Package
 from nrt.packet import EVENT, Records
 from nrt.reading import Reading
@@ -32,6 +32,6 @@ def events(count: int = 40) -> Records:
 
 async def package(folder: Path, version: int = 1, threshold: float = 0.5) -> Package:
     """Not signed."""
-    given = Given(events(), (2, 2, 2), 0, 100_000)
+    given = recorded(events(), (2, 2, 2), 0, 100_000)
     file = network_file(folder, threshold)
     return await make(file, Reading(dt="1ms"), given, name="echo", version=version)

@@ -165,7 +165,7 @@ async def test_a_golden_run_never_takes_hardware(tmp_path: Path) -> None:
 async def test_a_golden_run_without_spikes_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a golden run needs spikes"):
         await package(tmp_path, threshold=1000.0)
-    silent = golden.Given(np.empty(0, EVENT), (2, 2, 2), 0, 1000)
+    silent = golden.recorded(np.empty(0, EVENT), (2, 2, 2), 0, 1000)
     with pytest.raises(ConfigError, match="needs events"):
         await golden.make(network_file(tmp_path), Reading(), silent, name="x", version=1)
 

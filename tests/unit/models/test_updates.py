@@ -163,12 +163,12 @@ async def signed_silent(path: Path) -> Package:
     """A package that fires in its golden run, whose events come in pairs, and never for single ones."""
     import numpy as np
 
-    from nrt.daemon.models.golden import Given, make
+    from nrt.daemon.models.golden import make, recorded
     from nrt.reading import Reading
     from tests.unit.models.packages import events
 
     crowd = np.repeat(events(), 200)
-    given = Given(crowd, (2, 2, 2), 0, 100_000)
+    given = recorded(crowd, (2, 2, 2), 0, 100_000)
     made = path / "silent"
     made.mkdir()
     file = network_file(made, 150.0)
