@@ -80,7 +80,7 @@ class JoulescopeMeter:
     @property
     def channels(self) -> Sequence[Channel]:
         """What hangs on it."""
-        return [Channel("supply", "board (what the Joulescope feeds)")]
+        return [Channel("supply", "board on the Joulescope")]
 
     @property
     def rate_hz(self) -> float:

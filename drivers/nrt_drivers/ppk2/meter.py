@@ -94,7 +94,7 @@ class Ppk2Meter:
     @property
     def channels(self) -> Sequence[Channel]:
         """What hangs on it."""
-        return [Channel(f"supply of {self._volts:g} V", "board (what the kit's supply feeds)")]
+        return [Channel(f"supply of {self._volts:g} V", "board on the kit's supply")]
 
     @property
     def rate_hz(self) -> float:

@@ -56,7 +56,7 @@ async def test_a_run_is_measured_and_keeps_its_models_beside(recording: Path) ->
         await session.deploy(network())
         report = await session.measure(recording, [registry.meter(KIT)], windows=2)
     measured, *models = report.energy
-    assert measured.boundary == "board (what the kit's supply feeds)"
+    assert measured.boundary == "board on the kit's supply"
     assert measured.windows == 2
     assert measured.idle_watts is not None
     assert measured.net is not None
