@@ -132,10 +132,10 @@ class FileSource(Source):
 
 
 def fingerprint(path: Path) -> dict[str, str]:
-    """What tells a recording from others: its size, and the SHA-256 of that and its edges."""
+    """Where a recording is, and what tells it from others: its size, and the SHA-256 of that and its edges."""
     size = path.stat().st_size
     with path.open("rb") as file:
         digest = hashlib.sha256(size.to_bytes(8, "little") + file.read(EDGE))
         file.seek(max(size - EDGE, 0))
         digest.update(file.read(EDGE))
-    return {"bytes": str(size), "fingerprint": digest.hexdigest()}
+    return {"path": str(path.absolute()), "bytes": str(size), "fingerprint": digest.hexdigest()}

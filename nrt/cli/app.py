@@ -150,7 +150,7 @@ def run(
         str | None, typer.Option(help="Count what is later than this, such as 5ms, from when it was due.")
     ] = None,
     spikes: Annotated[Path | None, typer.Option(help="Write the output spikes to this HDF5 file.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the report to this JSON file.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report to this .json or .html file.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Recordings side by side.")] = 1,
     batch: Annotated[
         int, typer.Option(min=1, help="Recordings that the device computes together (torch:, cuda:).")
@@ -186,6 +186,29 @@ def run(
         )
     else:
         run_many(choices, found, jobs=jobs, batch=batch, report=report, json=json)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="The JSON of a run (`nrt run --report`) or of a comparison.")],
+    network: Annotated[
+        Path | None, typer.Option(help="Another file of the network, if that has moved.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Another recording or source URI, if that has moved.")
+    ] = None,
+    on: Annotated[str | None, typer.Option(help="Another device than that of the report.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write what comes of it to this file, .json or .html.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Repeat a run or a comparison, and say what changed; exits with 1 if the outputs are not the same."""
+    from nrt.cli.replay import replay_file
+    from nrt.replay import Instead
+
+    if not replay_file(file, Instead(network, source, on), out=out, json=json):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from rich.console import Console
@@ -16,13 +17,17 @@ from rich.live import Live
 from rich.table import Table
 
 import nrt
-from nrt import formats
+from nrt import formats, page
 from nrt.cli.choices import Choices
 from nrt.cli.interrupt import interruptible
 from nrt.clock import readable
+from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.report import Report
 from nrt.run import Run
+
+_EXCERPT: Final = 4_000
+"""Output spikes that a report keeps when it is written to a file, for its raster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,11 @@ def run_one(
     json: bool,
 ) -> None:
     """Runs one source and prints its report; exits with 1 if it ended in an error."""
-    result, failure = asyncio.run(_run_one(choices, source, questions, spikes))
     if report is not None:
-        report.write_text(result.to_json() + "\n", encoding="utf-8")
+        page.check(report)
+    result, failure = asyncio.run(_run_one(choices, source, questions, spikes, _EXCERPT if report else 0))
+    if report is not None:
+        page.save(result, report)
     if json:
         print(result.to_json())
     else:
@@ -57,14 +64,18 @@ def run_one(
 
 
 async def _run_one(
-    choices: Choices, source: str, questions: Questions, spikes: Path | None
+    choices: Choices, source: str, questions: Questions, spikes: Path | None, excerpt: int
 ) -> tuple[Report, nrt.NrtError | None]:
     network = choices.load()
     failure: nrt.NrtError | None = None
     async with nrt.open(choices.device) as session:
         placement = await session.deploy(network, taps=choices.taps)
         run = session.stream(
-            source, decide=questions.decide, label=questions.label, deadline=questions.deadline
+            source,
+            decide=questions.decide,
+            label=questions.label,
+            deadline=questions.deadline,
+            excerpt=excerpt,
         )
         with contextlib.ExitStack() as stack:
             keep = stack.enter_context(_spike_file(spikes, network)) if spikes else None
@@ -135,6 +146,8 @@ def run_many(
     choices: Choices, sources: Sequence[str], *, jobs: int, batch: int, report: Path | None, json: bool
 ) -> None:
     """Runs every source from the reset state; a row each, the failures named, and the totals."""
+    if report is not None and report.suffix != ".json":
+        raise ConfigError(f"--report {report}: reports of several recordings are written as .json")
     reports = asyncio.run(_run_many(choices, sources, jobs, batch))
     plain = [result.to_dict() for result in reports]
     if report is not None:

@@ -6,6 +6,7 @@ Whatever comes from files or devices is escaped where it becomes HTML (`nrt.page
 from __future__ import annotations
 
 from nrt.page.comparison import of_comparison
+from nrt.page.file import check, save
 from nrt.page.run import of_report
 
-__all__ = ["of_comparison", "of_report"]
+__all__ = ["check", "of_comparison", "of_report", "save"]
