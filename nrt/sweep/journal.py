@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -71,6 +72,8 @@ class Journal:
         return known is None or bool(known.error)
 
     def _read(self) -> None:
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            raise ConfigError(f"{self.path} is no file; choose another --out")
         with open(self._file, "rb", closefd=False) as file:
             data = file.read()
         whole = data.rfind(b"\n") + 1

@@ -204,7 +204,7 @@ async def status(scheduler: str) -> list[Workplace]:
 @contextlib.asynccontextmanager
 async def _connected(scheduler: str) -> AsyncGenerator[Any]:
     """A client of the scheduler. Raises NrtError where none answers."""
-    client: Any = cast(Any, Client)(scheduler, asynchronous=True, timeout=5, set_as_default=False)
+    client: Any = cast(Any, Client)(scheduler, asynchronous=True, timeout=3, set_as_default=False)
     try:
         await client
     except (OSError, TimeoutError, ValueError) as error:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from nrt import registry
-from nrt.errors import ConfigError, DeviceError, NrtError
+from nrt.errors import ConfigError, DeployError, DeviceError, NrtError
 from nrt.lease import Lease
 from nrt.network import Network
 from nrt.session import Session
@@ -50,7 +50,13 @@ class Station:
         session = await self.open()
         if self._deployed != item.network:
             self._deployed = ""
-            await session.deploy(network)
+            try:
+                await session.deploy(network)
+            except DeployError:
+                raise
+            except BaseException:
+                await self.close()
+                raise
             self._deployed = item.network
         return session
 
@@ -61,7 +67,13 @@ class Station:
         """
         attempt = 1
         while True:
-            session = await self.prepare(item, network)
+            try:
+                session = await self.prepare(item, network)
+            except DeviceError:
+                if attempt == ATTEMPTS:
+                    raise
+                attempt += 1
+                continue
             row, broken = await self._stream(session, item, attempt, limit)
             if broken:
                 await self.close()
