@@ -160,6 +160,9 @@ def run(
         typer.Option(help="Measure energy with this meter, such as rapl: (`nrt meters`); may be repeated."),
     ] = None,
     windows: Annotated[int, typer.Option(min=1, help="With --meter: how often it is measured.")] = 3,
+    window: Annotated[
+        str | None, typer.Option(help="With --meter: least length of a window, such as 60s.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Stream recordings through a network and report spikes, latency and losses."""
@@ -176,7 +179,7 @@ def run(
             raise typer.BadParameter(
                 "--meter repeats one recording; it writes no spikes and takes no second one"
             )
-        run_measured(choices, found[0], meter, windows=windows, report=report, json=json)
+        run_measured(choices, found[0], meter, windows=windows, window=window, report=report, json=json)
     elif len(found) == 1:
         questions = Questions(decide, label, deadline)
         run_one(choices, found[0], questions, spikes=spikes, report=report, json=json)

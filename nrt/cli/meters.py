@@ -15,7 +15,7 @@ from rich.table import Table
 import nrt
 from nrt import registry
 from nrt.cli.choices import Choices
-from nrt.clock import readable
+from nrt.clock import microseconds, readable
 from nrt.errors import MissingDependency
 from nrt.profile.meters.base import Meter
 
@@ -50,22 +50,32 @@ def show_meters(json: bool) -> None:
 
 
 def run_measured(
-    choices: Choices, source: str, meters: Sequence[str], *, windows: int, report: Path | None, json: bool
+    choices: Choices,
+    source: str,
+    meters: Sequence[str],
+    *,
+    windows: int,
+    window: str | None,
+    report: Path | None,
+    json: bool,
 ) -> None:
     """Runs one recording again and again while meters look, and prints the report with their figures."""
     found = [registry.meter(each) for each in meters]
-    result = asyncio.run(_run_measured(choices, source, found, windows))
+    seconds = microseconds(window) / 1e6 if window else 0.0
+    result = asyncio.run(_run_measured(choices, source, found, windows, seconds))
     if report is not None:
         report.write_text(result.to_json() + "\n", encoding="utf-8")
     print(result.to_json() if json else result)
 
 
-async def _run_measured(choices: Choices, source: str, meters: Sequence[Meter], windows: int) -> nrt.Report:
+async def _run_measured(
+    choices: Choices, source: str, meters: Sequence[Meter], windows: int, seconds: float
+) -> nrt.Report:
     async with nrt.open(choices.device) as session:
         print(await session.deploy(choices.load(), taps=choices.taps), file=sys.stderr)
-        length = max(meter.shortest_s for meter in meters)
+        length = max(seconds, *(meter.shortest_s for meter in meters))
         about = (
             f"at least {readable((windows + 2) * length * 1e6)}: {windows} windows of {length:g} s and idle"
         )
         with Console(stderr=True).status(f"measuring, {about}"):
-            return await session.measure(source, meters, windows=windows)
+            return await session.measure(source, meters, windows=windows, seconds=seconds)

@@ -62,7 +62,8 @@ def modelled(
 ) -> tuple[Energy, ...]:
     """Figures of a run by each of `tables`, names of definitions; nothing where nothing was counted.
 
-    seconds: of the stream, for tables of power · dense: reckon a table of arithmetic as of dense computing (`nrt.profile.work`)
+    seconds: of the stream, for tables of power
+    dense: whether a table of arithmetic is reckoned as of dense computing (`nrt.profile.work`)
     Raises NotFound for a table that there is not.
     """
     found: list[Energy] = []

@@ -37,6 +37,8 @@ _LOST: Final = 0.01
 """Share of samples whose loss a figure survives."""
 
 
+_STILL: Final = 0.25
+"""Share of a window in which a value may stay the same before a figure says so."""
 _SHORT: Final = 0.5
 """Share of a meter's shortest window that a lap may fall below it, for both its ends come a little late."""
 
@@ -172,8 +174,14 @@ def check(meter: Meter, channel: Channel, taken: Sequence[Lap]) -> list[str]:
         notes.append(f"the counter began anew at 0 {_times(wraps)}; that is made up for")
     if lost:
         notes.append(f"{lost:,} samples were lost on the way and taken as the mean of the others")
-    if any(lap.samples and lap.still >= lap.seconds for lap in taken):
+    stillest = max(taken, key=lambda lap: lap.still / lap.seconds)
+    if stillest.still >= stillest.seconds:
         notes.append(f"{channel.name} showed one and the same value throughout a window: is the meter stuck?")
+    elif stillest.still > _STILL * stillest.seconds:
+        notes.append(
+            f"{channel.name} showed nothing new for {stillest.still:.3g} s of a window of {stillest.seconds:.3g} s: "
+            "did the meter stall?"
+        )
     few = min(lap.samples for lap in taken)
     if few < _FEW:
         notes.append(f"only {few} samples in a window: too few to trust")

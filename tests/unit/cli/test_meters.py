@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,22 @@ def network() -> Network:
         ("in",),
         ("out",),
     )
+
+
+MACHINE = r"""P: /devices/virtual/powercap/intel-rapl/intel-rapl:0
+E: SUBSYSTEM=powercap
+A: name=package-0\n
+A: energy_uj=41000000\n
+A: max_energy_range_uj=262143328850\n
+
+P: /devices/platform/ina3221/hwmon/hwmon0
+E: SUBSYSTEM=hwmon
+A: name=ina3221\n
+A: in1_label=VDD_IN\n
+A: in1_input=5000\n
+A: curr1_input=800\n
+"""
+"""A processor and a power monitor, as umockdev puts them under /sys."""
 
 
 @pytest.fixture
@@ -81,3 +101,24 @@ def test_many_recordings_are_not_measured_at_once(recording: Path) -> None:
     result = CliRunner().invoke(app, asked)
     assert result.exit_code == 2
     assert "repeats one recording" in result.output.replace("\n", " ")
+
+
+@pytest.mark.skipif(
+    shutil.which("umockdev-run") is None, reason="umockdev-run is not installed (apt install umockdev)"
+)
+def test_meters_are_found_where_the_kernel_has_them(tmp_path: Path) -> None:
+    machine = tmp_path / "machine.umockdev"
+    machine.write_text(MACHINE)
+    root = Path(nrt.__file__).parents[1]
+    paths = os.pathsep.join(str(root / part) for part in ("", "drivers", "sim"))
+    found = subprocess.run(
+        ["umockdev-run", "-d", str(machine), "--", sys.executable, "-m", "nrt", "meters", "--json"],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert found.returncode == 0, found.stderr
+    status = {row["scheme"]: row["status"] for row in json.loads(found.stdout)["meters"]}
+    assert status["rapl:"] == "ready: package-0"
+    assert status["hwmon:"] == "ready: hwmon:ina3221"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from nrt import plain
 from nrt.errors import ConfigError
 from nrt.profile import Energy
 from nrt.profile.energy import readable_joules
@@ -40,6 +43,11 @@ def test_without_idle_there_is_no_net_and_the_figure_says_that_nothing_was_subtr
     assert gross.to_dict()["net"] is None
     assert "idle not measured, not subtracted" in str(gross)
     assert "idle" not in str(Energy(1.0, "modelled", "a table", "arithmetic only"))
+
+
+def test_a_figure_survives_json() -> None:
+    text = json.dumps(plain.encode(MEASURED.to_dict()))
+    assert plain.decode(Energy, json.loads(text)) == MEASURED
 
 
 def test_a_share_divides_everything_that_is_of_the_whole() -> None:

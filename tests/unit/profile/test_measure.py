@@ -96,6 +96,7 @@ async def test_without_a_meter_or_a_window_there_is_nothing_to_measure() -> None
     [
         (lap(9.0, wraps=2), "the counter began anew at 0 twice|2 times; that is made up for"),
         (lap(9.0, still=1.0), "rail showed one and the same value throughout a window: is the meter stuck"),
+        (lap(9.0, still=0.4), "rail showed nothing new for 0.4 s of a window of 1 s: did the meter stall?"),
         (lap(9.0, samples=4), "only 4 samples in a window: too few to trust"),
         (lap(9.0, samples=999, lost=1), "1 samples were lost on the way and taken as the mean of the others"),
     ],
