@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import socket
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ _REACH: Final = 2.0
 _PATIENCE: Final = 5.0
 """Seconds that the broker's answer to anything may take."""
 _TRYING: Final = 2.0
-"""The same while it is unknown whether it speaks MQTT 5."""
+"""The same while it is unknown whether it speaks MQTT 5, and for a subscription."""
 _GOODBYE: Final = 0.5
 """Seconds for closing in order."""
 _HIGH, _LOW = 256, 64
@@ -72,7 +73,7 @@ class Will:
 class Dialer:
     """Opens connections to one broker, one after the other, and remembers which version of MQTT it takes.
 
-    client: the client's id; two connections with the same one push each other out. "": the broker draws one
+    client: the client's id; two connections with the same one push each other out. "": a new one every time
     keep:   the broker keeps the subscriptions of this client, and what comes for them with QoS 1, while it is away
     """
 
@@ -83,17 +84,32 @@ class Dialer:
         self._newest = broker.version != "3.1.1"
 
     @contextlib.asynccontextmanager
-    async def connect(self) -> AsyncGenerator[Connection]:
-        """A connection, closed in order when the block is left.
+    async def connect(self, *filters: str) -> AsyncGenerator[Connection]:
+        """A connection that is subscribed to `filters`, closed in order when the block is left.
 
         Raises DeviceError where the broker refuses, DeviceTimeout where nobody answers, DeviceLost where nobody is
         there, ConfigError for secrets that cannot be read.
         """
-        connection = await self._dial()
+        try:
+            connection = await self._subscribed(filters)
+        except _Dropped:  # as amqtt 0.12 does now and then with who has just connected
+            connection = await self._subscribed(filters)
         try:
             yield connection
         finally:
             await connection.close()
+
+    async def _subscribed(self, filters: tuple[str, ...]) -> Connection:
+        connection = await self._dial()
+        try:
+            if filters:
+                await connection.subscribe(*filters)
+        except BaseException as error:
+            await connection.close()
+            if isinstance(error, DeviceLost):
+                raise _Dropped(connection.name, str(error)) from error
+            raise
+        return connection
 
     async def _dial(self) -> Connection:
         if self._newest:
@@ -102,7 +118,7 @@ class Dialer:
             except _Refused as refused:
                 if self._broker.version != "auto" or refused.code not in _UNSUPPORTED:
                     raise
-            except DeviceTimeout:  # a broker that does not know MQTT 5 may also fall silent
+            except (DeviceTimeout, _HungUp):  # so may a broker that does not know MQTT 5
                 if self._broker.version != "auto":
                     raise
         connection = await self._attempt(aiomqtt.ProtocolVersion.V311)
@@ -131,7 +147,7 @@ class Dialer:
             broker.port,
             username=broker.username or None,
             password=broker.password(),
-            identifier=self._client or None,
+            identifier=self._client or f"nrt-{secrets.token_hex(8)}",  # amqtt mixes up clients without an id
             protocol=version,
             will=None if will is None else aiomqtt.Will(will.topic, will.payload, 1, True),
             clean_session=None if five else not (self._keep and bool(self._client)),
@@ -159,6 +175,8 @@ class Connection:
         self._inner: Any = client
         self._paho: Any = self._inner._client
         self._paho.connect_timeout = _REACH
+        self._told_lost = self._paho.on_disconnect
+        self._paho.on_disconnect = self._on_disconnect
 
     async def open(self) -> Self:
         """Connects. Raises as `Dialer.connect` says."""
@@ -171,11 +189,24 @@ class Connection:
             self._drop()
             if "timed out" in str(error):
                 raise DeviceTimeout(self.name, "no answer from the broker") from error
+            if isinstance(error, _Silent):
+                raise _HungUp(self.name, str(error)) from error
             raise DeviceLost(self.name, f"no connection to the broker: {error}") from error
         self._client.timeout = _PATIENCE
         gate: Any = self._inner._queue
         gate.watch(self._pause, self._resume)
         return self
+
+    def _on_disconnect(self, *about: Any) -> None:
+        """Tells of a line that ends before the broker has answered, which aiomqtt waits out."""
+        answered: asyncio.Future[None] = self._inner._connected
+        if not answered.done():
+            answered.set_exception(
+                _Silent(
+                    "the broker hung up without an answer; does it want TLS, or a certificate of its own?"
+                )
+            )
+        self._told_lost(*about)
 
     async def close(self) -> None:
         """Says goodbye, so that the will is not published, and closes; whatever the state of the line."""
@@ -203,7 +234,7 @@ class Connection:
         """Raises DeviceLost, DeviceError where the broker refuses one of them."""
         self._filters += [each for each in filters if each not in self._filters]
         try:
-            codes: Any = await self._client.subscribe([(each, qos) for each in filters])
+            codes: Any = await self._client.subscribe([(each, qos) for each in filters], timeout=_TRYING)
         except aiomqtt.MqttError as error:
             raise DeviceLost(self.name, f"the broker did not take a subscription: {error}") from error
         for name, code in zip(filters, codes, strict=False):
@@ -261,6 +292,18 @@ class Connection:
             task.cancel()
         if (lost := self._inner._disconnected).done() and not lost.cancelled():
             lost.exception()  # retrieved: nobody else will
+
+
+class _Dropped(DeviceLost):
+    """The connection was lost before it was of any use."""
+
+
+class _Silent(aiomqtt.MqttError):
+    """The line ended before the broker's answer."""
+
+
+class _HungUp(DeviceLost):
+    """The same, as `open` raises it."""
 
 
 class _Refused(DeviceError):

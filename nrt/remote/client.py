@@ -190,7 +190,8 @@ class RemoteNode:
         while True:
             began = now()
             try:
-                async with self._dialer.connect() as connection:
+                filters = (self.topics.response("+", self._client), *self._filters)
+                async with self._dialer.connect(*filters) as connection:
                     backoff.reset()
                     await self._serve(connection)
             except NrtError as error:
@@ -205,7 +206,6 @@ class RemoteNode:
 
     async def _serve(self, connection: Connection) -> None:
         assert self._first is not None
-        await connection.subscribe(self.topics.response("+", self._client), *self._filters)
         self._connection = connection
         self._connected.set()
         if not self._first.done():

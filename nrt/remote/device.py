@@ -30,6 +30,10 @@ from nrt.uri import Uri
 
 _OPENING: Final = 60.0
 """Seconds until a device elsewhere must be open."""
+_MISSING: Final = 5.0
+"""Seconds for a node to come up that is not there."""
+_AGAIN: Final = 1.0
+"""Seconds after which a device is asked for again: the node may have just come up."""
 _CLOSING: Final = 3.0
 
 
@@ -73,7 +77,7 @@ class MqttDevice(Device):
         line = _Line(self.uri, self._address)
         try:
             await line.open()
-            found = await line.ask(Kind.OPEN, within=_OPENING)
+            found = await line.introduce()
         except BaseException:
             await line.close()
             raise
@@ -169,7 +173,8 @@ class _Line:
 
         self._uri, self._client = uri, new_client()
         self._dialer = Dialer(address.broker)
-        topics = Topics(address.node)
+        self._node, topics = address.node, Topics(address.node)
+        self._presence, self._state, self._opened = topics.state, "", False
         self._in = topics.link(address.name, self._client, "in")
         self._out = topics.link(address.name, self._client, "out")
         self._numbers, self._order = 0, Order(uri)
@@ -189,6 +194,21 @@ class _Line:
         """Connects to the broker. Raises as `Dialer.connect` says."""
         self._task = asyncio.create_task(self._run(), name="nrt.mqtt-line")
         await self._up
+
+    async def introduce(self) -> dict[str, Any]:
+        """Asks for the device until the node answers; what it is. Raises what the node says against it."""
+        answer = self._pending[0] = asyncio.get_running_loop().create_future()
+        self._numbers, began = 1, now()
+        while not answer.done():
+            self._check()
+            waited = (now() - began) / 1e9
+            if waited > (_OPENING if self._state == "ready" else _MISSING):
+                what = f"node '{self._node}' is {self._state or 'not known to the broker'}"
+                raise DeviceTimeout(self._uri, f"no answer within {waited:.0f} s; {what}")
+            await self._sender.send(self._in, Note(Kind.OPEN, 0).to_bytes())
+            await asyncio.wait([answer], timeout=_AGAIN)
+        self._opened = True
+        return answer.result()
 
     async def goodbye(self) -> None:
         """Gives the device back, if there is still somebody to give it to, and closes."""
@@ -284,8 +304,7 @@ class _Line:
     async def _connected(self) -> None:
         from nrt.mqtt.sender import Sender
 
-        async with self._dialer.connect() as connection:
-            await connection.subscribe(self._out)
+        async with self._dialer.connect(self._out, self._presence) as connection:
             async with asyncio.TaskGroup() as group:
                 self._sender = Sender(connection, group)
                 group.create_task(self._ping(), name="nrt.mqtt-ping")
@@ -293,17 +312,24 @@ class _Line:
                 async for message in connection.messages():
                     if message.topic == self._out:
                         self._take(message.payload)
+                    else:
+                        self._look(message.payload.decode(errors="replace"))
+
+    def _look(self, state: str) -> None:
+        """What the node says of itself, or the broker of it; all sessions end with its connection."""
+        if self._opened and state != "ready":
+            raise DeviceLost(self._uri, f"node '{self._node}' is {state[:40]}")
+        self._state = state
 
     async def _ping(self) -> None:
-        self._heard = now()
         while True:
             await asyncio.sleep(link.PING)
-            if (now() - self._heard) / 1e9 > link.SILENCE:
-                raise DeviceLost(self._uri, f"nothing was heard of the node for {link.SILENCE:g} s")
-            if self._numbers:
-                await self.post(Kind.PING)
-            else:
+            if not self._opened:
                 self._heard = now()
+            elif (now() - self._heard) / 1e9 > link.SILENCE:
+                raise DeviceLost(self._uri, f"nothing was heard of the node for {link.SILENCE:g} s")
+            else:
+                await self.post(Kind.PING)
 
     def _take(self, payload: bytes) -> None:
         note = Note.parse(payload, self._uri)
