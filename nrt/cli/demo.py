@@ -206,7 +206,7 @@ def _as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 def _print(outcome: Outcome, console: Console) -> None:
     """Answers and report."""
     if outcome.watch is None:
-        console.print(f"\n{outcome.device} did not run: {outcome.error}", highlight=False)
+        console.print(f"\n{outcome.device} did not run: {outcome.error}", highlight=False, markup=False)
         return
     watch = outcome.watch
     wrong = [f"{t} as {a}" for t, a in zip(watch.truth, watch.answers, strict=True) if t != a]
@@ -216,4 +216,4 @@ def _print(outcome: Outcome, console: Console) -> None:
         f"({100 * outcome.accuracy:.1f} %, chance is 10 %){misread}\n",
         highlight=False,
     )
-    console.print(str(outcome.report), highlight=False, soft_wrap=True)
+    console.print(str(outcome.report), highlight=False, soft_wrap=True, markup=False)

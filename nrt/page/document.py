@@ -7,11 +7,6 @@ from importlib import resources
 from nrt.page.markup import Content, Markup, el
 from nrt.version import __version__
 
-# Folded parts are open on paper: browsers print only what is open.
-_UNFOLD = Markup(
-    "<script>addEventListener('beforeprint',()=>document.querySelectorAll('details').forEach(d=>d.open=true))</script>"
-)
-
 
 def document(title: str, lead: Content, *body: Content) -> str:
     """The text of an HTML file. lead: what stands under the title."""
@@ -20,10 +15,9 @@ def document(title: str, lead: Content, *body: Content) -> str:
         "head",
         el("meta", charset="utf-8"),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("link", rel="icon", href="data:,"),
         el("title", title),
         el("style", Markup(style)),
     )
     foot = el("footer", f"Made by nrt {__version__}. This file needs no other and loads nothing.")
     main = el("main", el("h1", title), el("p", lead, cls="lead"), body)
-    return f"<!doctype html>\n{el('html', head, el('body', main, foot, _UNFOLD), lang='en')}\n"
+    return f"<!doctype html>\n{el('html', head, el('body', main, foot), lang='en')}\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
-_VOID: Final = frozenset({"br", "link", "meta"})
+_VOID: Final = frozenset({"br", "meta"})
 
 
 class Markup(str):

@@ -62,7 +62,7 @@ def test_without_a_terminal_the_demo_is_short_plain_text(nrt: Nrt, tmp_path: Pat
     done = nrt("demo", "--digits", "5", "--html", page)
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout
-    assert len(done.stdout.splitlines()) < 30
+    assert len(done.stdout.splitlines()) < 40
     assert re.search(r"\d of 5 digits right", done.stdout)
     assert "latency (schedule)" in done.stdout
     assert done.stdout.splitlines()[-1] == f"plots: {page}"
