@@ -16,6 +16,7 @@ from nrt.compare.figures import (
     Readout,
     Workload,
 )
+from nrt.compare.ladder_result import Ladder
 from nrt.compare.result import Comparison, Options, Pair, Raster, Recording, Train
 from nrt.compare.run import compare
 
@@ -28,6 +29,7 @@ __all__ = [
     "Delay",
     "Divergence",
     "InputSpike",
+    "Ladder",
     "Membrane",
     "Options",
     "Pair",

@@ -36,9 +36,9 @@ def _head(comparison: Comparison) -> Iterator[str]:
     seconds, events = sum(r.seconds for r in good), sum(r.events for r in good)
     count = f"{len(good)} recording{'s' if len(good) != 1 else ''}"
     yield f"{count}, {events:,} events, {seconds:.3g} s of stream, the same packets from the reset state"
+    match = "in the same step" if not options.tolerance else f"up to {options.tolerance} steps apart"
     yield (
-        f"spikes match within {options.tolerance} steps; Victor-Purpura q {options.q:g}/s; "
-        f"van Rossum τ {options.tau_us / 1e3:g} ms"
+        f"spikes match {match}; Victor-Purpura q {options.q:g}/s; van Rossum τ {options.tau_us / 1e3:g} ms"
     )
     for recording in comparison.recordings:
         if recording.error:
@@ -56,11 +56,22 @@ def _devices(comparison: Comparison) -> Iterator[str]:
     for each in comparison.devices:
         if each.error:
             yield f"{each.uri} did not run: {each.error}"
-            continue
-        yield from (f"{each.uri}: {energy}" for energy in each.energy)
-        yield from (f"{each.uri}: {name} not seen: {why}" for name, why in each.unwatched.items())
-        yield from (f"{each.uri}: {c.kind}: {c.layer}: {c.text}" for c in each.concerns)
     yield from _workload(comparison)
+    energy = [(each.uri, str(figure)) for each in comparison.devices for figure in each.energy]
+    if energy:
+        yield ""
+        yield from table(("energy of all recordings", ""), energy)
+    looks = [
+        *(
+            (d.uri, f"{name} is not seen: {why}")
+            for d in comparison.devices
+            for name, why in d.unwatched.items()
+        ),
+        *((d.uri, f"{c.kind}: {c.layer}: {c.text}") for d in comparison.devices for c in d.concerns),
+    ]
+    if looks:
+        yield ""
+        yield from table(("look at", ""), looks)
 
 
 def _device(device: Participant) -> tuple[str, ...]:
