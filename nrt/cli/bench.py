@@ -148,9 +148,29 @@ def serve(
 
 
 @app.command()
+def mqtt(
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each measurement.")] = 5.0,
+    commands: Annotated[int, typer.Option(min=1, help="Commands whose round trip is taken.")] = 300,
+    rate: Annotated[int, typer.Option(min=1, help="Messages a second of the flood.")] = 10_000,
+    on: Annotated[str, typer.Option(help="The device's URI.")] = "cpu:",
+    flood: Annotated[str, typer.Option(help="Only flood the broker of this URI, for `seconds`.")] = "",
+    json: Json = False,
+) -> None:
+    """The round trip of a command over amqtt and Mosquitto, and a pipeline while messages flood in."""
+    from nrt.bench import mqtt as bench
+
+    if flood:
+        print(asyncio.run(bench.flood(flood, rate, seconds)))
+        return
+    result = asyncio.run(bench.measure(seconds, commands, rate, on))
+    print(json_module.dumps(result.to_dict(), indent=2) if json else str(result))
+
+
+@app.command()
 def dashboard(
-    limit: Annotated[str, typer.Option("--for", help="Length of each case, such as 10s.")] = "10s",
+    limit: Annotated[str, typer.Option("--for", help="Length of each case, such as 10s.")] = "5s",
     rate: Annotated[str, typer.Option(help="Events per second, such as 3M.")] = "3M",
+    repeat: Annotated[int, typer.Option(min=1, help="Repetitions; medians are printed.")] = 5,
     chromium: Annotated[
         str | None, typer.Option(help="A Chromium that opens the page; needs playwright.")
     ] = None,
@@ -161,5 +181,5 @@ def dashboard(
     from nrt.daemon.web.bench import measure, table
     from nrt.filters.option import QUANTITY
 
-    cases = asyncio.run(measure(microseconds(limit) / 1e6, float(QUANTITY.read(rate)), chromium))
+    cases = asyncio.run(measure(microseconds(limit) / 1e6, float(QUANTITY.read(rate)), repeat, chromium))
     print(json_module.dumps([case.to_dict() for case in cases], indent=2) if json else table(cases))

@@ -12,7 +12,9 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import math
 import resource
+import statistics
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
@@ -30,7 +32,6 @@ from nrt.daemon.node import Node
 from nrt.daemon.notice import State
 from nrt.daemon.web.server import Server
 from nrt.packet import EVENT
-from nrt.report import Latency
 
 WIDTH: Final = 640
 HEIGHT: Final = 480
@@ -56,63 +57,91 @@ crop = "304,224,32,32"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """viewers: who looked. cpu: part of a core. frames: of each viewer, per second. age: ms of what was shown."""
+    """Medians of the repeats. viewers: who looked.
+
+    p50, p99, p999: ms of the pipeline's latency · lost: events · cpu: part of a core that the daemon took
+    frames: of a viewer, per second · age_p50, age_p99: ms of what was shown; nan where nobody looked
+    """
 
     viewers: str
-    latency: Latency
     events_per_s: float
-    lost: int
+    p50: float
+    p99: float
+    p999: float
+    lost: float
     cpu: float
-    frames: tuple[float, ...] = ()
-    age_p50: float | None = None
-    age_p99: float | None = None
+    frames: float
+    age_p50: float
+    age_p99: float
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for JSON."""
-        return dataclasses.asdict(
-            dataclasses.replace(self, latency=dataclasses.replace(self.latency, buckets=()))
-        )
+        return {
+            name: value if isinstance(value, str) or math.isfinite(value) else None
+            for name, value in dataclasses.asdict(self).items()
+        }
 
 
-async def measure(seconds: float, rate: float, chromium: str | None) -> list[Case]:
-    """All cases, after one that warms up."""
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who looks. stalled: with one more that reads nothing."""
+
+    name: str
+    count: int = 0
+    stalled: bool = False
+    chromium: str = ""
+
+
+async def measure(seconds: float, rate: float, repeat: int, chromium: str | None) -> list[Case]:
+    """Every case `repeat` times, in turn, after one that warms up."""
+    crowds = [
+        Crowd("nobody"),
+        Crowd("1 viewer", 1),
+        Crowd("4 viewers", 4),
+        Crowd("4 viewers, 1 that reads nothing", 4, stalled=True),
+    ]
+    if chromium is not None:
+        crowds.append(Crowd("the page in Chromium", chromium=chromium))
+    found: list[list[Case]] = [[] for _ in crowds]
     with tempfile.TemporaryDirectory(prefix="nrt-bench-") as name:
         folder = Path(name)
         await asyncio.to_thread(record, folder / "camera.raw", seconds + _SPARE, rate)
-        await _case("nobody", folder, 1.0, 0)
-        cases = [
-            await _case("nobody", folder, seconds, 0),
-            await _case("1 viewer", folder, seconds, 1),
-            await _case("4 viewers", folder, seconds, 4),
-            await _case("4 viewers, 1 that reads nothing", folder, seconds, 4, stalled=True),
-        ]
-        if chromium is not None:
-            cases.append(await _case("the page in Chromium", folder, seconds, 0, chromium=chromium))
-    return cases
+        await _case(crowds[0], folder, 1.0)
+        for _ in range(repeat):
+            for crowd, cases in zip(crowds, found, strict=True):
+                cases.append(await _case(crowd, folder, seconds))
+    return [_median(cases) for cases in found]
 
 
-async def _case(
-    viewers: str, folder: Path, seconds: float, count: int, *, stalled: bool = False, chromium: str = ""
-) -> Case:
+def _median(cases: list[Case]) -> Case:
+    names = [field.name for field in dataclasses.fields(Case) if field.name != "viewers"]
+    return Case(
+        cases[0].viewers, *(statistics.median(getattr(case, name) for case in cases) for name in names)
+    )
+
+
+async def _case(crowd: Crowd, folder: Path, seconds: float) -> Case:
     async with _running(folder) as (node, url):
         pipeline = node.pipelines["camera"]
-        crowd = _crowd(url, seconds, count, stalled, chromium) if count or stalled or chromium else None
         before, began, used = pipeline.stats(), now(), _used()
-        ages = await crowd if crowd is not None else await asyncio.sleep(seconds, [])
+        ages = await _look(crowd, url, seconds)
         lasted = (now() - began) / 1e9
         after = pipeline.stats()
         cpu = (_used() - used) / lasted
-    assert after.latency is not None
-    every = np.concatenate([np.asarray(each) for each in ages]) if ages else np.empty(0)
+    latency = after.latency
+    assert latency is not None
+    every = np.concatenate([np.asarray(each) for each in ages]) if ages else np.full(1, math.nan)
     return Case(
-        viewers,
-        after.latency,
+        crowd.name,
         (after.events - before.events) / lasted,
+        latency.p50,
+        latency.p99,
+        latency.p999,
         after.lost,
         cpu,
-        tuple(round(len(each) / seconds, 1) for each in ages),
-        float(np.percentile(every, 50)) if len(every) else None,
-        float(np.percentile(every, 99)) if len(every) else None,
+        len(every) / len(ages) / seconds if ages else math.nan,
+        float(np.percentile(every, 50)),
+        float(np.percentile(every, 99)),
     )
 
 
@@ -145,8 +174,12 @@ def _url(node: Node) -> str:
     return server.url if isinstance(server, Server) else ""
 
 
-async def _crowd(url: str, seconds: float, count: int, stalled: bool, chromium: str) -> list[list[float]]:
-    words = [url, str(seconds), str(count), "1" if stalled else "0", *([chromium] if chromium else [])]
+async def _look(crowd: Crowd, url: str, seconds: float) -> list[list[float]]:
+    """Has `crowd` look for so long; for each viewer the ages of its frames, ms."""
+    if crowd == Crowd(crowd.name):
+        await asyncio.sleep(seconds)
+        return []
+    words = [url, str(seconds), str(crowd.count), "1" if crowd.stalled else "0", crowd.chromium]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "nrt.daemon.web.crowd", *words, stdout=asyncio.subprocess.PIPE
     )
@@ -184,20 +217,21 @@ def record(path: Path, seconds: float, rate: float) -> None:
 def table(cases: list[Case]) -> str:
     """For people."""
     lines = [
-        f"{'who looks':<32}{'latency p50':>12}{'p99':>9}{'p99.9':>9}{'lost':>6}{'cpu':>7}  frames/s, age p50 / p99"
+        f"{'who looks':<32}{'p50 ms':>8}{'p99':>8}{'p99.9':>8}{'lost':>6}{'core':>7}"
+        f"{'frames/s':>10}{'age p50 ms':>12}{'p99':>7}"
     ]
     for case in cases:
-        ms = case.latency
-        seen = f"  {', '.join(f'{f:g}' for f in case.frames)}" if case.frames else "  -"
-        if case.age_p50 is not None and case.age_p99 is not None:
-            seen += f"; {case.age_p50:.1f} / {case.age_p99:.1f} ms"
-        lines.append(
-            f"{case.viewers:<32}{ms.p50:>9.2f} ms{ms.p99:>9.2f}{ms.p999:>9.2f}{case.lost:>6}{case.cpu:>7.2f}{seen}"
+        line = f"{case.viewers:<32}{case.p50:>8.2f}{case.p99:>8.1f}{case.p999:>8.1f}{case.lost:>6.0f}{case.cpu:>7.2f}"
+        seen = (
+            f"{case.frames:>10.1f}{case.age_p50:>12.1f}{case.age_p99:>7.1f}"
+            if case.frames == case.frames
+            else ""
         )
+        lines.append(line + seen)
     base = cases[0]
     lines += [
-        f"{case.viewers}: cpu {case.cpu - base.cpu:+.2f} of a core, p50 {case.latency.p50 / base.latency.p50:.2f} x, "
-        f"p99 {case.latency.p99 / base.latency.p99:.2f} x of nobody's"
+        f"{case.viewers}: {case.cpu - base.cpu:+.2f} of a core, p50 {case.p50 / base.p50:.2f} x, "
+        f"p99 {case.p99 / base.p99:.2f} x nobody's"
         for case in cases[1:]
     ]
     return "\n".join([f"{base.events_per_s / 1e6:.2f} million events/s of {WIDTH} x {HEIGHT} pixels", *lines])

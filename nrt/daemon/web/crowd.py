@@ -1,7 +1,8 @@
-"""Crowd: viewers for measuring, in a process of their own: `python -m nrt.daemon.web.crowd URL SECONDS COUNT STALLED`.
+"""Crowd: viewers for measuring, in a process of their own.
 
-COUNT viewers take every frame and say at once that they have drawn it; with STALLED one more opens the connection and
-never reads. A fifth word is the path of a Chromium, which then opens the page itself. Prints JSON.
+`python -m nrt.daemon.web.crowd URL SECONDS COUNT STALLED BROWSER`: COUNT viewers take every frame and say at once that
+they have drawn it; with STALLED, 1 or 0, one more opens the connection and never reads. BROWSER is the path of a
+Chromium that opens the page itself, or empty. Prints JSON.
 """
 
 from __future__ import annotations
@@ -81,6 +82,6 @@ async def main(
 
 
 if __name__ == "__main__":
-    where, length, viewers, silence, *browsers = sys.argv[1:]
-    outcome = asyncio.run(main(where, float(length), int(viewers), silence == "1", (*browsers, "")[0]))
+    where, length, viewers, silence, browser = sys.argv[1:]
+    outcome = asyncio.run(main(where, float(length), int(viewers), silence == "1", browser))
     print(json.dumps(outcome))

@@ -9,6 +9,7 @@ pipeline. The answer also tells, by this machine's clock alone, how old what it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator
@@ -85,16 +86,20 @@ class Viewer:
 
     async def write(self) -> None:
         """Sends what is there, until cancelled or the connection is gone."""
-        while not self._socket.closed:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._texts:
-                await self._socket.send_str(self._texts.popleft())
-            if self._frame is not None and len(self._under_way) < AHEAD:
-                (frame, number, stamp), self._frame = self._frame, None
-                self._under_way[number] = stamp
-                self.sent += 1
-                await self._socket.send_bytes(frame)
+        with contextlib.suppress(ConnectionError):
+            while not self._socket.closed:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._send()
+
+    async def _send(self) -> None:
+        while self._texts:
+            await self._socket.send_str(self._texts.popleft())
+        if self._frame is not None and len(self._under_way) < AHEAD:
+            (frame, number, stamp), self._frame = self._frame, None
+            self._under_way[number] = stamp
+            self.sent += 1
+            await self._socket.send_bytes(frame)
 
     async def requests(self) -> AsyncIterator[dict[str, Json]]:
         """What the page asks: JSON objects. Ends with the connection, or with anything else it sends."""

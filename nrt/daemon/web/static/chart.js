@@ -34,7 +34,7 @@ export class Chart {
     const { context, width, height } = fresh(this.canvas);
     const values = points.map(([, value]) => value).filter((value) => value !== null);
     const top = Math.max(...values, 1e-12);
-    const last = values.at(-1);
+    const last = points.at(-1)[1];
     const newest = points.at(-1)[0];
     say(this.now, this.show(last));
     say(this.top, `most ${this.show(Math.max(...values))}`);

@@ -9,25 +9,35 @@ const KEPT = 310; // seconds
 const rate = (name) => (a, b) =>
   b.time - a.time > 0.2 && b[name] >= a[name] ? (b[name] - a[name]) / (b.time - a.time) : null;
 
-/** Watts of the first energy figure. */
-function power(a, b) {
-  const [was, is] = [a.energy?.[0], b.energy?.[0]];
-  if (!was || !is || is.joules < was.joules) return null;
-  return (is.joules - was.joules) / (b.time - a.time);
+/** Watts of the first energy figure over moments. It is read every few seconds: between two readings it stays. */
+function powers(moments) {
+  let last = null;
+  let watts = null;
+  return moments.map(({ time, energy }) => {
+    const joules = energy?.[0]?.joules;
+    if (joules === undefined) return null;
+    if (last && joules < last.joules) [last, watts] = [null, null];
+    if (joules !== last?.joules) {
+      if (last) watts = (joules - last.joules) / (time - last.time);
+      last = { time, joules };
+    }
+    return watts;
+  });
 }
 
-const RATES = { events: rate("events"), spikes: rate("spikes"), lost: rate("lost"), dropped: rate("dropped"), power };
+const over = (take) => (moments) => moments.map((each, k) => (k ? take(moments[k - 1], each) : null));
+const RATES = { events: rate("events"), spikes: rate("spikes"), lost: rate("lost") };
 
 export class Figures {
   constructor() {
     this.history = [];
     this.tiles = new Map();
     this.charts = [
-      [new Chart("Events", (v) => short(v, "ev/s"), "on"), RATES.events],
-      [new Chart("Spikes", (v) => short(v, "sp/s")), RATES.spikes],
-      [new Chart("Lost", (v) => short(v, "ev/s"), "bad"), RATES.lost],
-      [new Chart("Power", (v) => short(v, "W"), "good"), RATES.power],
-      [new Chart("Temperature", (v) => `${digits(v)} °C`, "off"), (_, b) => b.temperature],
+      [new Chart("Events", (v) => short(v, "ev/s"), "on"), over(RATES.events)],
+      [new Chart("Spikes", (v) => short(v, "sp/s")), over(RATES.spikes)],
+      [new Chart("Lost", (v) => short(v, "ev/s"), "bad"), over(RATES.lost)],
+      [new Chart("Power", (v) => short(v, "W"), "good"), powers],
+      [new Chart("Temperature", (v) => `${digits(v)} °C`, "off"), (moments) => moments.map(({ temperature }) => temperature)],
     ];
     $("charts").append(...this.charts.map(([chart]) => chart.element));
   }
@@ -54,7 +64,8 @@ export class Figures {
   /** Draws what runs over time. */
   over() {
     for (const [chart, take] of this.charts) {
-      chart.draw(this.history.slice(1).map((each, k) => [each.time, take(this.history[k], each)]));
+      const values = take(this.history);
+      chart.draw(this.history.map(({ time }, k) => [time, values[k]]));
     }
   }
 
@@ -79,8 +90,9 @@ export class Figures {
     this.tile("Real time", f.real_time_factor === null ? "–" : `${digits(f.real_time_factor)} ×`, "stream per second");
     for (const [k, each] of (f.energy ?? []).entries()) {
       const name = k ? `Energy ${k + 1}` : "Energy";
-      const watts = k === 0 && per.power !== null ? `${short(per.power, "W")}, ` : "";
-      this.tile(name, short(each.joules, "J"), `${watts}${each.kind}`, "", each.source);
+      const watts = k === 0 ? powers(this.history).at(-1) : null;
+      const rate = watts === null || watts === undefined ? "" : `${short(watts, "W")}, `;
+      this.tile(name, short(each.joules, "J"), `${rate}${each.kind}, ${each.boundary}`, "", each.source);
     }
     if (!f.energy?.length) this.tile("Energy", "–", "not known on this device");
     if (f.temperature !== null) this.tile("Temperature", `${digits(f.temperature)} °C`, "of the machine");
