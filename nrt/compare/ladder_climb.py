@@ -10,12 +10,13 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nrt.compare.ladder_load import at_bounds
 from nrt.compare.ladder_measure import Floats, distance
 from nrt.compare.ladder_networks import alike, altered, changed
 from nrt.compare.ladder_result import Measure
-from nrt.compare.ladder_run import Cases, Walked, at_bounds, run
+from nrt.compare.ladder_run import Cases, Walked, run
 from nrt.device import Rung
-from nrt.errors import DeviceError
+from nrt.errors import DeviceError, NrtError
 from nrt.network import Network
 
 K = TypeVar("K", int, str)
@@ -140,5 +141,10 @@ class Climb:
         for k in reversed(self.ran):
             if self.rungs[k].bounds is not None:
                 self._progress("membranes at their bounds")
-                return await at_bounds(self.rungs[k], self.cases, self.used[:_WATCHED].tolist())
+                try:
+                    watched = [await self.cases.get(index) for index in self.used[:_WATCHED].tolist()]
+                    return await at_bounds(self.rungs[k], watched)
+                except NrtError as error:
+                    self.omitted.append(f"membranes could not be looked at: {error}")
+                    return {}
         return {}

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from nrt.clock import readable
+from nrt.compare.ladder_load import WINDOW_US
 from nrt.compare.ladder_result import Advice, Finding, Step
-from nrt.compare.ladder_run import WINDOW_US, Walked
+from nrt.compare.ladder_run import Walked
 from nrt.device import Rung
 
 _SILENT: Final = 0.01

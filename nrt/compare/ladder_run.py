@@ -11,16 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt import registry
+from nrt.compare.ladder_load import busiest
 from nrt.compare.lane import Lane, said
-from nrt.compare.recorded import Recorded, Replay
+from nrt.compare.recorded import Recorded
 from nrt.compare.trace import Trace
-from nrt.compare.train import Train
 from nrt.device import Rung
-from nrt.errors import NrtError, StreamError
-from nrt.network import Network
-from nrt.network.operators import fan
-from nrt.packet import EVENT, MEMBRANE, SPIKE
-from nrt.session import open
+from nrt.errors import StreamError
 
 Floats = NDArray[np.float64]
 
@@ -28,8 +24,6 @@ KEPT: Final = 1 << 24
 """Events of all recordings together that stay in memory, 256 MiB; what is beyond is read again for every rung."""
 _LOSSES: Final = 4
 """How often a device may be lost on one rung."""
-WINDOW_US: Final = 10_000
-"""Over which the rate of synaptic operations is taken: shorter bursts wait in queues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,78 +144,27 @@ async def _one(rung: Rung, lane: Lane, cases: Cases, index: int) -> Outcome:
         return Outcome({}, None, {}, {}, error=said(error))
 
 
+def _count(name: str, trace: Trace) -> Floats:
+    """Spikes of each neuron of an output, or the mean membrane of a readout; a report has those of small outputs."""
+    if name in trace.report.counts:
+        return np.array(trace.report.counts[name])
+    if name in trace.trains:
+        return trace.trains[name].per_neuron().astype(np.float64)
+    if name in trace.readouts:
+        mean: Floats = np.asarray(np.mean(trace.readouts[name], axis=0), np.float64)
+        return mean
+    raise StreamError(f"output {name} is too large to be kept, so its recordings cannot be compared")
+
+
 def _outcome(rung: Rung, recorded: Recorded, trace: Trace) -> Outcome:
     report = trace.report
     spikes = {**{n: t.spikes for n, t in trace.trains.items()}, **report.counters.spikes}
     return Outcome(
-        {name: np.array(values) for name, values in report.counts.items()},
+        {name: _count(name, trace) for name in rung.network.outputs},
         report.winner,
         spikes,
-        _busiest(rung.network, recorded, trace.trains) if rung.capacity else {},
+        busiest(rung.network, recorded, trace.trains) if rung.capacity else {},
         trace.lost,
         report.counters.doubts,
         report.error,
     )
-
-
-def _busiest(network: Network, recorded: Recorded, trains: Mapping[str, Train]) -> dict[str, float]:
-    """Per population that receives spikes which were seen: synaptic operations per second, in its busiest window."""
-    span = max(recorded.end - recorded.start, 1)
-    windows = -(-span // WINDOW_US)
-    arrived: dict[str, Floats] = {}
-    for projection in network.projections:
-        fired = _fired(network, projection.source, recorded, trains)
-        if fired is None:
-            continue
-        t, neuron, count = fired
-        ways = fan(projection.operators, network[projection.source].shape).ravel()
-        work = np.bincount(np.minimum(t // WINDOW_US, windows - 1), ways[neuron] * count, windows)
-        arrived[projection.target] = arrived.get(projection.target, np.zeros(windows)) + work
-    return {name: float(work.max()) / (min(WINDOW_US, span) / 1e6) for name, work in arrived.items()}
-
-
-def _fired(
-    network: Network, name: str, recorded: Recorded, trains: Mapping[str, Train]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
-    """Spikes of a population: µs since the start, neuron, how many. Of an input, the events of the recording."""
-    if name in trains:
-        train = trains[name]
-        return train.t, train.key % train.neurons, train.count
-    data = [packet.data for packet in recorded.packets]
-    if name not in network.inputs or any(each.dtype not in (EVENT, SPIKE) for each in data):
-        return None
-    t = np.concatenate([each["t"] for each in data]).astype(np.int64) - recorded.start
-    if data[0].dtype == SPIKE:
-        neuron = np.concatenate([each["n"] for each in data]).astype(np.int64)
-        count = np.concatenate([each["v"] for each in data]).astype(np.int64)
-    else:
-        neuron = np.concatenate([network.encoding.index(each, network[name].shape) for each in data])
-        count = np.ones(len(neuron), np.int64)
-    inside = (neuron >= 0) & (neuron < network[name].size)
-    return t[inside], neuron[inside], np.abs(count[inside])
-
-
-async def at_bounds(rung: Rung, cases: Cases, indices: Sequence[int]) -> dict[str, float]:
-    """Per population, the share of (neuron, step) at which its membrane is at the device's bounds or beyond them.
-
-    Of the cases `indices`. Nothing where what runs the rung cannot show membranes, or a case cannot be run.
-    """
-    if rung.bounds is None:
-        return {}
-    low, high = rung.bounds
-    names = [p.name for p in rung.network.populations if p.neuron is not None]
-    beyond, of = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
-    try:
-        async with open(rung.on) as session:
-            await session.deploy(rung.network, membranes=names)
-            for index in indices:
-                async with session.stream(Replay(await cases.get(index))) as run:
-                    async for packet in run:
-                        name = packet.origin.removesuffix(".v")
-                        if packet.data.dtype == MEMBRANE and name in of:
-                            v = packet.data["v"]
-                            beyond[name] += int(np.count_nonzero((v <= low) | (v >= high)))
-                            of[name] += len(v)
-    except NrtError:
-        return {}
-    return {name: beyond[name] / of[name] for name in names if of[name]}

@@ -1,0 +1,88 @@
+"""What layers have to bear: synaptic operations per second, and membranes at the ends of their range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrt.compare.recorded import Recorded, Replay
+from nrt.compare.train import Train
+from nrt.device import Rung
+from nrt.errors import Unsupported
+from nrt.network import Network
+from nrt.network.operators import fan
+from nrt.packet import EVENT, MEMBRANE, SPIKE
+from nrt.session import open
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+WINDOW_US: Final = 10_000
+"""Over which the rate of synaptic operations is taken: shorter bursts wait in queues."""
+SHOWN: Final = 1 << 18
+"""Neurons of a network whose membranes are looked at: each is 16 bytes in every step."""
+
+
+def busiest(network: Network, recorded: Recorded, trains: Mapping[str, Train]) -> dict[str, float]:
+    """Per population that receives spikes which were seen: synaptic operations per second, in its busiest window."""
+    span = max(recorded.end - recorded.start, 1)
+    windows = -(-span // WINDOW_US)
+    arrived: dict[str, Floats] = {}
+    for projection in network.projections:
+        fired = _fired(network, projection.source, recorded, trains)
+        if fired is None:
+            continue
+        t, neuron, count = fired
+        ways = fan(projection.operators, network[projection.source].shape).ravel()
+        work = np.bincount(np.minimum(t // WINDOW_US, windows - 1), ways[neuron] * count, windows)
+        arrived[projection.target] = arrived.get(projection.target, np.zeros(windows)) + work
+    return {name: float(work.max()) / (min(WINDOW_US, span) / 1e6) for name, work in arrived.items()}
+
+
+def _fired(
+    network: Network, name: str, recorded: Recorded, trains: Mapping[str, Train]
+) -> tuple[Ints, Ints, Ints] | None:
+    """Spikes of a population: µs since the start, neuron, how many. Of an input, the events of the recording."""
+    if name in trains:
+        train = trains[name]
+        return train.t, train.key % train.neurons, train.count
+    data = [packet.data for packet in recorded.packets]
+    if name not in network.inputs or any(each.dtype not in (EVENT, SPIKE) for each in data):
+        return None
+    t = np.concatenate([each["t"] for each in data]).astype(np.int64) - recorded.start
+    if data[0].dtype == SPIKE:
+        neuron = np.concatenate([each["n"] for each in data]).astype(np.int64)
+        count = np.concatenate([each["v"] for each in data]).astype(np.int64)
+    else:
+        neuron = np.concatenate([network.encoding.index(each, network[name].shape) for each in data])
+        count = np.ones(len(neuron), np.int64)
+    inside = (neuron >= 0) & (neuron < network[name].size)
+    return t[inside], neuron[inside], np.abs(count[inside])
+
+
+async def at_bounds(rung: Rung, recordings: Sequence[Recorded]) -> dict[str, float]:
+    """Per population, the share of (neuron, step) at which its membrane is at the device's bounds or beyond them.
+
+    Raises Unsupported where there are too many neurons or what runs the rung cannot show membranes, and what it raises.
+    """
+    if rung.bounds is None:
+        return {}
+    if rung.network.neurons > SHOWN:
+        raise Unsupported(rung.network.name, f"{rung.network.neurons:,} neurons are more than {SHOWN:,}")
+    low, high = rung.bounds
+    names = [p.name for p in rung.network.populations if p.neuron is not None]
+    beyond, of = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
+    async with open(rung.on) as session:
+        await session.deploy(rung.network, membranes=names)
+        for recorded in recordings:
+            async with session.stream(Replay(recorded)) as run:
+                async for packet in run:
+                    name = packet.origin.removesuffix(".v")
+                    if packet.data.dtype == MEMBRANE and name in of:
+                        v = packet.data["v"]
+                        beyond[name] += int(np.count_nonzero((v <= low) | (v >= high)))
+                        of[name] += len(v)
+    return {name: beyond[name] / of[name] for name in names if of[name]}
