@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from nrt.daemon.disk import replace
 from nrt.report import Report
 
 _NAME: Final = re.compile(r"\d{8}-\d{8}T\d{6}Z\.json")
@@ -39,9 +40,7 @@ class Reports:
             kept = sorted(each for each in folder.glob("*.json") if _NAME.fullmatch(each.name))
             number = int(kept[-1].name.partition("-")[0]) + 1 if kept else 1
             path = folder / f"{number:08}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
-            partial = path.with_suffix(".part")
-            partial.write_text(report.to_json() + "\n", encoding="utf-8")
-            partial.rename(path)
+            replace(path, (report.to_json(indent=None) + "\n").encode())
             for old in [*kept, path][: -self._most]:
                 old.unlink(missing_ok=True)
         except OSError as error:

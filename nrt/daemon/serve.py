@@ -64,6 +64,7 @@ async def _serve(config: Config, extra: Extra, recent: Recent) -> None:
         reloads.add(task)
         task.add_done_callback(reloads.discard)
 
+    loop.set_exception_handler(_astray)
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, end)
     loop.add_signal_handler(signal.SIGHUP, again)
@@ -83,6 +84,13 @@ async def _serve(config: Config, extra: Extra, recent: Recent) -> None:
     log.info("ended")
     if _stragglers():
         _leave()
+
+
+def _astray(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waits for has failed, such as a callback of a library on a connection that has just been lost."""
+    error = context.get("exception")
+    log.warning("%s: %s", context.get("message"), error)
+    log.debug("from where it came", exc_info=error)
 
 
 async def reload(node: Node, extra: Extra, notifier: Notifier) -> None:

@@ -245,7 +245,7 @@ class Campaign:
         await self.edge.start()  # what the last life could not send, the next one does
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RECOVERY):
-                while self.books.missing:
+                for _ in iter(lambda: bool(self.books.missing), False):
                     await asyncio.sleep(0.5)
         await self.edge.terminate()
 
@@ -386,17 +386,20 @@ class Campaign:
         filler = self.folder / "data" / "filler"
         with contextlib.suppress(OSError), filler.open("wb") as file:
             while True:
-                file.write(bytes(4_096))
+                file.write(bytes(65_536))
                 file.flush()
-        await asyncio.sleep(self.chance.uniform(0.5, 2.0))
+        await asyncio.sleep(self.chance.uniform(1.0, 3.0))
         filler.unlink()
-        await asyncio.sleep(2.5)  # what was kept in memory meanwhile is on the disk again
+        await asyncio.sleep(
+            2.5
+        )  # what was kept in memory meanwhile is on the disk again: to kill the daemon before
+        # that, with the broker away, would lose what nobody could have kept
 
 
 def _small_disk(folder: Path) -> bool:
-    """Makes `folder` a disk of 8 MB; False where this process may not."""
+    """Makes `folder` a disk of 64 MB; False where this process may not."""
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, check=False)
     return done.returncode == 0
 

@@ -33,7 +33,7 @@ class FaultyDevice(CpuDevice):
         async for packet in super().spikes():
             if (FOLDER / "die").exists():
                 raise DeviceLost(self.uri, "the campaign took it away")
-            while (FOLDER / "stall").exists():
+            for _ in iter((FOLDER / "stall").exists, False):
                 await asyncio.sleep(0.02)
             yield packet
 

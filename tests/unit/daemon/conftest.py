@@ -92,9 +92,9 @@ class Only(CpuDevice):
 def far_side(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """The registry knows them, and everything works at first."""
     here = "tests.unit.daemon.conftest"
-    monkeypatch.setitem(registry.SOURCES, "drip", Entry(f"{here}:Drip", "for tests"))  # type: ignore[arg-type]
-    monkeypatch.setitem(registry.DEVICES, "mute", Entry(f"{here}:Mute", "for tests"))  # type: ignore[arg-type]
-    monkeypatch.setitem(registry.DEVICES, "only", Entry(f"{here}:Only", "for tests"))  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.SOURCES, "drip", Entry(f"{here}:Drip", "for tests"))
+    monkeypatch.setitem(registry.DEVICES, "mute", Entry(f"{here}:Mute", "for tests"))
+    monkeypatch.setitem(registry.DEVICES, "only", Entry(f"{here}:Only", "for tests"))
     for event in (bench.plugged, bench.flowing, bench.answering):
         event.__init__()  # type: ignore[misc]  # of this test's loop
         event.set()
