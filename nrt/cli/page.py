@@ -21,6 +21,8 @@ from nrt.report import Report
 PICTURES: Final = 12
 _LINE: Final = 25
 """Digits in one line of the raster."""
+_LEAST: Final = 16
+"""Digits that a line has room for, so that few are not drawn too large."""
 
 
 def write_page(path: Path, runs: Sequence[tuple[Watch, Report]]) -> None:
@@ -104,7 +106,7 @@ def _rasters(watch: Watch) -> list[Markup]:
         image = plot.raster(
             part, watch.truth[first:last], watch.answers[first:last], watch.episode, watch.votes.shape[1]
         )
-        share = 100 * (last - first) / min(_LINE, len(watch.truth))
+        share = 100 * (last - first) / min(_LINE, max(len(watch.truth), _LEAST))
         lines.append(el("div", image, style=f"width:{share:.1f}%"))
     return lines
 
