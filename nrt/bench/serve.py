@@ -111,7 +111,7 @@ async def measure(
 
 def service_tables() -> dict[str, object]:
     """A broker, a link to it and a dashboard, on ports that are free now."""
-    broker, web = _free_port(), _free_port()
+    broker, web = free_port(), free_port()
     values: dict[str, dict[str, object]] = {
         "broker": {"port": broker},
         "mqtt": {"broker": f"mqtt://127.0.0.1:{broker}", "spikes": ("*",)},
@@ -120,7 +120,8 @@ def service_tables() -> dict[str, object]:
     return {name: settings_of(name)(**each) for name, each in values.items()}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]

@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from nrt.remote.client import RemoteNode
 
 
-def connect(uri: str, **login: Unpack[Login]) -> RemoteNode:
+def connect(uri: str, *, keep: str = "", prefix: str = "nrt", **login: Unpack[Login]) -> RemoteNode:
     """A node elsewhere, by `mqtt://host[:port]/node`; use it with `async with`.
 
+    keep: a name under which the broker keeps decisions and alarms for this client while it is away
+    prefix: first level of the node's topics · login: as `nrt.mqtt.address.Broker` has it
     Raises ConfigError for what names no node, MissingDependency without the package for MQTT.
     """
     from nrt.remote.client import RemoteNode
 
-    return RemoteNode(uri, **login)
+    return RemoteNode(uri, keep=keep, prefix=prefix, **login)

@@ -304,16 +304,18 @@ class _Line:
     async def _connected(self) -> None:
         from nrt.mqtt.sender import Sender
 
-        async with self._dialer.connect(self._out, self._presence) as connection:
-            async with asyncio.TaskGroup() as group:
-                self._sender = Sender(connection, group)
-                group.create_task(self._ping(), name="nrt.mqtt-ping")
-                self._up.set_result(None)
-                async for message in connection.messages():
-                    if message.topic == self._out:
-                        self._take(message.payload)
-                    else:
-                        self._look(message.payload.decode(errors="replace"))
+        async with (
+            self._dialer.connect(self._out, self._presence) as connection,
+            asyncio.TaskGroup() as group,
+        ):
+            self._sender = Sender(connection, group)
+            group.create_task(self._ping(), name="nrt.mqtt-ping")
+            self._up.set_result(None)
+            async for message in connection.messages():
+                if message.topic == self._out:
+                    self._take(message.payload)
+                else:
+                    self._look(message.payload.decode(errors="replace"))
 
     def _look(self, state: str) -> None:
         """What the node says of itself, or the broker of it; all sessions end with its connection."""

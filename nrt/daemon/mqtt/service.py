@@ -36,6 +36,8 @@ _log = logging.getLogger("nrt.daemon")
 
 FAREWELL: Final = 0.8
 """Seconds in which a daemon that ends sends what waits."""
+DESCRIBE: Final = 2.0
+"""Seconds between two looks at whether the node's description changed."""
 MOST: Final = 15.0
 """Seconds between two attempts to reach the broker, at most."""
 
@@ -141,6 +143,7 @@ class Link(Service):
                 self._connection = connection
                 for each in (
                     self._receive(connection, topics, requests, devices),
+                    self._describe(node, connection, topics),
                     self._outbox.deliver(sender),
                     self._outbox.states(connection),
                     self._streams.stats(connection),
@@ -155,13 +158,20 @@ class Link(Service):
                         await connection.publish(topics.state, b"disconnected", retain=True)
 
     async def _introduce(self, node: Node, connection: Connection, topics: Topics) -> None:
-        from nrt.daemon.node import info
-
-        await connection.publish(topics.info, json.dumps(info(node)).encode(), retain=True)
+        await connection.publish(topics.info, _described(node), retain=True)
         if self._settings.discovery:
             for topic, payload in discovery.entities(node, topics, self._settings.discovery):
                 await connection.publish(topic, payload, retain=True)
         await connection.publish(topics.state, b"ready", retain=True)
+
+    async def _describe(self, node: Node, connection: Connection, topics: Topics) -> None:
+        """Describes the node again when something of that changed: a pipeline, its network, a device."""
+        told = _described(node)
+        while True:
+            await asyncio.sleep(DESCRIBE)
+            if (news := _described(node)) != told:
+                told = news
+                await connection.publish(topics.info, told, retain=True)
 
     async def _receive(
         self, connection: Connection, topics: Topics, requests: Requests, devices: Devices
@@ -182,6 +192,19 @@ class Link(Service):
                 slot, left = now(), max(1, self._settings.rate // 20)
             self.rejected += requests.rejected + devices.rejected
             requests.rejected = devices.rejected = 0
+
+
+def _described(node: Node) -> bytes:
+    """What a node is, without what changes all the time and has topics of its own."""
+    from nrt.daemon.node import info
+
+    about = info(node)
+    about.pop("uptime_s", None)
+    pipelines = about.get("pipelines")
+    for each in pipelines.values() if isinstance(pipelines, dict) else ():
+        if isinstance(each, dict):
+            each.pop("state", None)
+    return json.dumps(about).encode()
 
 
 async def _endless(work: Awaitable[None]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -181,15 +182,19 @@ async def test_decisions_survive_a_broker_that_is_down_at_start_killed_and_resta
         for _ in range(2):
             mosquitto.kill()
             at = len(told)
-            await eventually(lambda at=at: len(told) > at + 5)  # type: ignore[misc]
+            await eventually(partial(longer, told, at + 5))
             mosquitto.start()
-            await eventually(lambda at=at: len(set(decisions)) > at + 3)  # type: ignore[misc]
+            await eventually(partial(longer, decisions, at + 3))
         await node.command(stop())
         await eventually(lambda: set(told) <= set(decisions))
         subscriber.cancel()
         await asyncio.wait([subscriber])
     first = [k for k, id in enumerate(decisions) if id not in decisions[:k]]
     assert [decisions[k] for k in first] == told, "each one, in order"
+
+
+def longer(ids: list[str], than: int) -> bool:
+    return len(set(ids)) > than
 
 
 async def collect(uri: str, found: list[str]) -> None:

@@ -6,7 +6,9 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,10 +55,11 @@ def secured(tmp_path: Path) -> Iterator[Mosquitto]:
 
 def login(broker: Mosquitto, folder: Path, name: str) -> Broker:
     """A user with a certificate."""
-    files = {"ca_file": str(folder / "ca.crt")}
-    if name:
-        files |= {"cert_file": str(folder / f"{name}.crt"), "key_file": str(folder / f"{name}.key")}
-    return Broker("127.0.0.1", broker.port, True, **files)
+    broker_at = Broker("127.0.0.1", broker.port, True, ca_file=str(folder / "ca.crt"))
+    if not name:
+        return broker_at
+    own = {kind: str(folder / f"{name}.{kind}") for kind in ("crt", "key")}
+    return replace(broker_at, cert_file=own["crt"], key_file=own["key"])
 
 
 # paho leaves a socket to the garbage collector when the TLS handshake on it fails
@@ -76,8 +79,8 @@ async def test_a_node_and_its_users_keep_to_their_certificates(tmp_path: Path, s
             await until(office, lambda m: m.topic == topics.of("digits", "decisions"))
             await until(office, lambda m: m.topic == topics.of("digits", "decisions"))
         uri = f"mqtts://127.0.0.1:{secured.port}/edge"
-        names = {"ca_file": str(folder / "ca.crt"), "cert_file": str(folder / "office.crt")}
-        async with nrt.connect(uri, **names, key_file=str(folder / "office.key")) as edge:  # type: ignore[arg-type]
+        trust, own, key = (str(folder / each) for each in ("ca.crt", "office.crt", "office.key"))
+        async with nrt.connect(uri, ca_file=trust, cert_file=own, key_file=key) as edge:
             assert (await edge.info())["node"] == "edge"
         async with Dialer(login(secured, folder, "edge")).connect() as other:
             await other.publish("nrt/other/$state", b"ready", retain=True)  # not its own: the ACL drops it
@@ -141,7 +144,7 @@ def test_a_broker_open_to_others_wants_certificates_and_passwords() -> None:
 
 
 def test_settings_that_contradict_each_other_are_refused_with_their_line(tmp_path: Path) -> None:
-    for wrong in (
+    mistakes: tuple[dict[str, Any], ...] = (
         {"broker": "http://x"},
         {"broker": "mqtt://host/node"},
         {"rate": 0},
@@ -149,8 +152,9 @@ def test_settings_that_contradict_each_other_are_refused_with_their_line(tmp_pat
         {"password_file": tmp_path},
         {"ca_file": tmp_path},
         {"broker": "mqtts://x", "cert_file": tmp_path},
-    ):
+    )
+    for wrong in mistakes:
         with pytest.raises(nrt.ConfigError):
-            MqttConfig(**wrong)  # type: ignore[arg-type]
+            MqttConfig(**wrong)
     with pytest.raises(nrt.ConfigError, match=r"edge\.toml:\d+: .*rate"):
         configuration(tmp_path, f"mqtt://127.0.0.1:{free_port()}", more="rate = 0")
