@@ -161,13 +161,20 @@ def _item(model: str, network: str, device: str, sample: Sample, content: str) -
 
 def _content(sample: Sample) -> str:
     """What is in a recording: of a file its fingerprint and options, of anything else its URI."""
-    text = sample.source
-    if Path(text).is_file():
-        return fingerprint(Path(text))["fingerprint"]
+    path, options = _file(sample.source)
     try:
-        uri = Uri.parse(text)
+        return f"{fingerprint(path)['fingerprint']}?{options}" if path.is_file() else sample.source
+    except OSError:
+        return sample.source  # its row will say why it cannot be read
+
+
+def _file(source: str) -> tuple[Path, str]:
+    """The path in a source's URI, which need not be a file, and its options."""
+    if Path(source).is_file():
+        return Path(source), ""
+    try:
+        uri = Uri.parse(source)
     except ConfigError:
-        path, _, options = text.partition("?")
-    else:
-        path, options = uri.place, json.dumps(sorted(uri.options.items()))
-    return f"{fingerprint(Path(path))['fingerprint']}?{options}" if Path(path).is_file() else text
+        path, _, options = source.partition("?")
+        return Path(path), options
+    return Path(uri.place), json.dumps(sorted(uri.options.items())) if uri.options else ""

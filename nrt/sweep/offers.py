@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -173,7 +174,11 @@ def about() -> str:
 
 
 async def serve(
-    scheduler: str, offers: Sequence[Offer], *, name: str | None = None, ready: Any = None
+    scheduler: str,
+    offers: Sequence[Offer],
+    *,
+    name: str | None = None,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Offers devices to the scheduler at `scheduler` until it is gone or the task is cancelled.
 
@@ -191,6 +196,7 @@ async def serve(
             plugins=(plugin,),
             dashboard=False,
             memory_limit=0,
+            silence_logs=logging.WARNING,
             death_timeout=10,
         )
         try:

@@ -43,6 +43,14 @@ def test_a_recording_that_changed_is_another_item(tmp_path: Path) -> None:
     assert before[1] == after[1]
 
 
+def test_a_path_and_its_uri_are_the_same_work(tmp_path: Path) -> None:
+    path = recordings(tmp_path, 1).samples[0].source
+    plain, uri, paced = (
+        Dataset("d", (Sample(text, None, "r"),)) for text in (path, f"file:{path}", f"{path}?speed=1")
+    )
+    assert ids(plain) == ids(uri) != ids(paced)
+
+
 def test_the_label_is_no_part_of_the_work() -> None:
     data = Dataset("d", (Sample("synth:bar", None, "bar"),), ("a", "b"))
     labelled = dataclasses.replace(data, samples=(Sample("synth:bar", 1, "bar"),))
