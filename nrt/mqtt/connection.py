@@ -17,7 +17,7 @@ import secrets
 import socket
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from nrt.errors import DeviceError, DeviceLost, DeviceTimeout, MissingDependency
 from nrt.mqtt.address import Broker
@@ -172,10 +172,10 @@ class Connection:
         self._client, self.name = client, name
         self.version = "5" if version == aiomqtt.ProtocolVersion.V5 else "3.1.1"
         self._filters: list[str] = []
-        self._inner: Any = client
+        self._inner = cast(Any, client)  # what aiomqtt has no public way to
         self._paho: Any = self._inner._client
         self._paho.connect_timeout = _REACH
-        self._told_lost = self._paho.on_disconnect
+        self._told_lost: Callable[..., None] = self._paho.on_disconnect
         self._paho.on_disconnect = self._on_disconnect
 
     async def open(self) -> Self:

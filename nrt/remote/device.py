@@ -197,7 +197,8 @@ class _Line:
 
     async def introduce(self) -> dict[str, Any]:
         """Asks for the device until the node answers; what it is. Raises what the node says against it."""
-        answer = self._pending[0] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._pending[0] = answer
         self._numbers, began = 1, now()
         while not answer.done():
             self._check()
