@@ -30,6 +30,7 @@ from nrt.clock import now
 from nrt.daemon.config import load
 from nrt.daemon.node import Node
 from nrt.daemon.notice import State
+from nrt.daemon.stats import Stats
 from nrt.daemon.web.server import Server
 from nrt.packet import EVENT
 
@@ -123,26 +124,34 @@ def _median(cases: list[Case]) -> Case:
 async def _case(crowd: Crowd, folder: Path, seconds: float) -> Case:
     async with _running(folder) as (node, url):
         pipeline = node.pipelines["camera"]
+        process = await _look(crowd, url, seconds)
         before, began, used = pipeline.stats(), now(), _used()
-        ages = await _look(crowd, url, seconds)
-        lasted = (now() - began) / 1e9
-        after = pipeline.stats()
-        cpu = (_used() - used) / lasted
-    latency = after.latency
-    assert latency is not None
+        await asyncio.sleep(seconds)
+        after, lasted, cpu = pipeline.stats(), (now() - began) / 1e9, _used() - used
+        ages = await _seen(process) if process is not None else []
     every = np.concatenate([np.asarray(each) for each in ages]) if ages else np.full(1, math.nan)
     return Case(
         crowd.name,
         (after.events - before.events) / lasted,
-        latency.p50,
-        latency.p99,
-        latency.p999,
+        *_percentiles(before, after),
         after.lost,
-        cpu,
+        cpu / lasted,
         len(every) / len(ages) / seconds if ages else math.nan,
         float(np.percentile(every, 50)),
         float(np.percentile(every, 99)),
     )
+
+
+def _percentiles(before: Stats, after: Stats) -> tuple[float, float, float]:
+    """p50, p99 and p99.9 in ms of the packets between two moments of one run."""
+    assert before.latency is not None
+    assert after.latency is not None
+    counts = {high: count for _, high, count in after.latency.buckets}
+    for _, high, count in before.latency.buckets:
+        counts[high] -= count
+    tops, below = np.array(list(counts)), np.cumsum(list(counts.values()))
+    p50, p99, p999 = (float(tops[np.searchsorted(below, q * below[-1])]) / 1e6 for q in (0.5, 0.99, 0.999))
+    return p50, p99, p999
 
 
 @contextlib.asynccontextmanager
@@ -174,15 +183,21 @@ def _url(node: Node) -> str:
     return server.url if isinstance(server, Server) else ""
 
 
-async def _look(crowd: Crowd, url: str, seconds: float) -> list[list[float]]:
-    """Has `crowd` look for so long; for each viewer the ages of its frames, ms."""
+async def _look(crowd: Crowd, url: str, seconds: float) -> asyncio.subprocess.Process | None:
+    """Has `crowd` look, for so long from when all of it sees something; None where it is nobody."""
     if crowd == Crowd(crowd.name):
-        await asyncio.sleep(seconds)
-        return []
+        return None
     words = [url, str(seconds), str(crowd.count), "1" if crowd.stalled else "0", crowd.chromium]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "nrt.daemon.web.crowd", *words, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "nrt.daemon.web.crowd", *words, stdout=asyncio.subprocess.PIPE, limit=1 << 24
     )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    return process
+
+
+async def _seen(process: asyncio.subprocess.Process) -> list[list[float]]:
+    """For each viewer the ages of its frames, ms."""
     output, _ = await process.communicate()
     ages: list[list[float]] = json.loads(output)["ages"]
     return ages

@@ -8,31 +8,36 @@ Chromium that opens the page itself, or empty. Prints JSON.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import sys
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
 from nrt.daemon.web.frames import HEADER
 
+if TYPE_CHECKING:
+    from playwright.async_api import Page
+
 _SETTLE: Final = 1.5
-"""Seconds after which a page is at its usual work."""
+"""Seconds after which everybody sees something."""
 
 
 async def read(url: str, seconds: float) -> list[float]:
-    """One viewer; for each frame the ms since its newest packet came."""
+    """One viewer; for each frame the ms since its newest packet came, after it has settled."""
     ages: list[float] = []
     async with aiohttp.ClientSession() as session, session.ws_connect(f"{url}api/live") as connection:
         await connection.send_json({"view": "camera"})
-        ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
+        begins = time.monotonic() + _SETTLE
+        while (at := time.monotonic()) < begins + seconds:
             message = await connection.receive(timeout=10)
             if message.type is aiohttp.WSMsgType.BINARY:
                 *_, number, _, _, _, _, _, came = HEADER.unpack_from(message.data)
-                ages.append(time.time() * 1e3 - came)
+                if at >= begins:
+                    ages.append(time.time() * 1e3 - came)
                 await connection.send_json({"drawn": number})
             elif message.type is not aiohttp.WSMsgType.TEXT:
                 break
@@ -53,32 +58,40 @@ def stall(url: str) -> socket.socket:
     return connection
 
 
-async def browse(url: str, seconds: float, chromium: str) -> list[float]:
-    """The page in a browser without a screen; for each frame drawn the ms since its newest packet came."""
-    from playwright.async_api import async_playwright
-
-    async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = await browser.new_page(viewport={"width": 1440, "height": 1000})
-        await page.goto(url)
-        await asyncio.sleep(_SETTLE)
-        await page.evaluate("seen.ages.length = 0")
-        await asyncio.sleep(seconds)
-        ages: list[float] = await page.evaluate("seen.ages")
-        await browser.close()
+async def browse(page: Page, url: str, seconds: float) -> list[float]:
+    """The page in a browser; for each frame drawn the ms since its newest packet came, after it has settled."""
+    await page.goto(url)
+    await asyncio.sleep(_SETTLE)
+    await page.evaluate("seen.ages.length = 0")
+    await asyncio.sleep(seconds)
+    ages: list[float] = await page.evaluate("seen.ages")
     return ages
+
+
+async def settled() -> None:
+    """Says so when everybody sees something."""
+    await asyncio.sleep(_SETTLE)
+    print("looking", flush=True)
 
 
 async def main(
     url: str, seconds: float, count: int, stalled: bool, chromium: str
 ) -> dict[str, list[list[float]]]:
     """The ages of every viewer's frames."""
-    silent = stall(url) if stalled else None
-    pages = [browse(url, seconds, chromium)] if chromium else []
-    found = await asyncio.gather(*pages, *(read(url, seconds) for _ in range(count)))
-    if silent is not None:
-        silent.close()
-    return {"ages": list(found)}
+    async with contextlib.AsyncExitStack() as stack:
+        if stalled:
+            stack.enter_context(contextlib.closing(stall(url)))
+        looks = [read(url, seconds) for _ in range(count)]
+        if chromium:
+            from playwright.async_api import async_playwright
+
+            driver = await stack.enter_async_context(async_playwright())
+            browser = await driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            stack.push_async_callback(browser.close)
+            page = await browser.new_page(viewport={"width": 1440, "height": 1000})
+            looks.append(browse(page, url, seconds))
+        *found, _ = await asyncio.gather(*looks, settled())
+    return {"ages": [each for each in found if each is not None]}
 
 
 if __name__ == "__main__":

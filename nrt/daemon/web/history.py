@@ -15,7 +15,7 @@ from nrt.daemon.stats import Stats
 from nrt.daemon.web.raster import Band
 from nrt.device import Placement
 from nrt.network import Network
-from nrt.report import Latency
+from nrt.profile import Latency
 
 KEPT: Final = 300
 """Seconds of figures that a page gets when it is opened."""
