@@ -20,8 +20,7 @@ from nrt.clock import readable
 from nrt.device import Counters
 from nrt.errors import ConfigError
 from nrt.network import Semantics
-from nrt.profile import ClockMap, Decisions, Energy
-from nrt.profile import Latency as Latency
+from nrt.profile import ClockMap, Decisions, Energy, Latency
 from nrt.version import __version__
 
 FORMAT: Final = "nrt report 1"

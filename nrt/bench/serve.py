@@ -26,8 +26,9 @@ from nrt.daemon.config import Config, LogConfig, NodeConfig, PipelineConfig, set
 from nrt.daemon.node import Node
 from nrt.daemon.notice import Notice, StateChange
 from nrt.packet import EVENT
+from nrt.profile import Latency
 from nrt.registry import Duration
-from nrt.report import Latency, Report, host
+from nrt.report import Report, host
 
 SIDE: Final = 32
 RATE: Final = 300

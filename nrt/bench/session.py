@@ -19,8 +19,8 @@ import nrt
 from nrt.clock import now
 from nrt.network import Network, Population
 from nrt.packet import EVENT, Packet
-from nrt.profile import Histogram
-from nrt.report import Latency, Report, host
+from nrt.profile import Histogram, Latency
+from nrt.report import Report, host
 from nrt.source import Source
 from nrt.worker import Reader
 

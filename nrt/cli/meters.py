@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import nrt
-from nrt import registry
+from nrt import page, registry
 from nrt.cli.choices import Choices
 from nrt.clock import microseconds, readable
 from nrt.errors import MissingDependency
@@ -60,11 +60,13 @@ def run_measured(
     json: bool,
 ) -> None:
     """Runs one recording again and again while meters look, and prints the report with their figures."""
+    if report is not None:
+        page.check(report)
     found = [registry.meter(each) for each in meters]
     seconds = microseconds(window) / 1e6 if window else 0.0
     result = asyncio.run(_run_measured(choices, source, found, windows, seconds))
     if report is not None:
-        report.write_text(result.to_json() + "\n", encoding="utf-8")
+        page.save(result, report)
     print(result.to_json() if json else result)
 
 

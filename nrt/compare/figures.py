@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from nrt.device import Energy
-from nrt.report import Latency
+from nrt.profile import Latency
 
 
 @dataclass(frozen=True, slots=True)

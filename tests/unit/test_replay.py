@@ -206,6 +206,9 @@ def test_the_command_says_by_its_exit_code_whether_the_outputs_are_equal(
     chosen = ["--on", "reference:", "--encode", "polarity=merge", "--decide", "10ms", "--report", str(file)]
     runner = CliRunner()
     assert runner.invoke(app, ["run", str(network), "--from", str(recording), *chosen]).exit_code == 0
+    pages = [*chosen[:-1], str(tmp_path / "run.html")]
+    assert runner.invoke(app, ["run", str(network), "--from", str(recording), *pages]).exit_code == 0
+    assert "spikes of c" in (tmp_path / "run.html").read_text()
     same = runner.invoke(app, ["replay", str(file), "--out", str(page)])
     assert same.exit_code == 0
     assert "the outputs are equal" in same.stdout
