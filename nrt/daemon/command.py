@@ -14,6 +14,8 @@ from nrt.errors import ConfigError
 
 Verb = Literal["start", "stop", "restart", "reset", "deploy", "set", "snapshot", "report", "state"]
 VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
+LOOKING: Final[frozenset[Verb]] = frozenset({"snapshot", "report", "state"})
+"""Verbs that change nothing."""
 
 _LONGEST: Final = 128
 """Characters of an id or a name; ids of ours have 36."""

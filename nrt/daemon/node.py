@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from nrt.clock import now
 from nrt.daemon import config as configuration
 from nrt.daemon.backoff import Backoff
-from nrt.daemon.command import Command, Replies, Reply
+from nrt.daemon.command import LOOKING, Command, Replies, Reply
 from nrt.daemon.config import Config, PipelineConfig
 from nrt.daemon.deployment import deploy
 from nrt.daemon.lock import Lock
@@ -150,7 +150,12 @@ class Node:
             self._pipelines = {each.name: self._pipelines[each.name] for each in config.pipelines}
 
     async def command(self, request: Command) -> Reply:
-        """Carries out one command, once for its id; whoever sent it gets a reply in any case."""
+        """Carries out one command, once for its id; whoever sent it gets a reply in any case.
+
+        What only looks is not remembered: it may be done twice, and a thousand reports would be half a gigabyte.
+        """
+        if request.verb in LOOKING:
+            return await self._reply(request)
         return await self._replies.once(request.id, lambda: self._reply(request))
 
     # commands

@@ -36,6 +36,7 @@ from nrt_sim.cameras.edvs import EdvsBoard
 from nrt_sim.serve import PtyDoor, Server
 from tests.campaigns.books import Books
 from tests.campaigns.edge import ROOT, Edge, free_port
+from tests.campaigns.subscriber import Subscriber
 
 RECOVERY: Final = 90.0
 """Seconds in which everything promised must have arrived after the last fault."""
@@ -165,37 +166,37 @@ class Campaign:
         self._config.write_text(self._text, encoding="utf-8")
         environment = {"CAMPAIGN": str(folder)}
         self.edge = Edge(self._config, environment=environment, program="tests.campaigns.faulty")
-        self._subscriber: asyncio.Task[None] | None = None
 
     async def run(self, count: int) -> None:
         """Injects `count` faults, lets everything recover, and fills the books."""
-        kinds = self._kinds()
         self.broker.start()
-        self._subscriber = asyncio.create_task(self._subscribe(), name="campaign.subscriber")
         self.camera.plug()
         await self.edge.start()
         try:
-            await self.edge.said("camera: running")
-            await self.edge.said("chip: running")
-            order = [kind for _ in range(count // len(kinds) + 1) for kind in kinds][:count]
-            self.chance.shuffle(order)
-            for number, kind in enumerate(order):
-                self.faults[kind] += 1
-                began = time.monotonic()
-                await kinds[kind]()
-                await asyncio.sleep(self.chance.uniform(0.05, 0.8))
-                if number % 10 == 9:
-                    print(
-                        f"{number + 1:4} faults, last {kind} ({time.monotonic() - began:.1f} s); {self.books}",
-                        flush=True,
-                    )
-            await self._recover()
+            with Subscriber(self.broker.port, "campaign", self.books):
+                await self._inject(count)
+                await self._recover()
         finally:
-            self._subscriber.cancel()
-            await asyncio.wait([self._subscriber])
             await self.edge.close()
             self.broker.kill()
             self.camera.unplug()
+
+    async def _inject(self, count: int) -> None:
+        kinds = self._kinds()
+        await self.edge.said("camera: running")
+        await self.edge.said("chip: running")
+        order = [kind for _ in range(count // len(kinds) + 1) for kind in kinds][:count]
+        self.chance.shuffle(order)
+        for number, kind in enumerate(order):
+            self.faults[kind] += 1
+            began = time.monotonic()
+            await kinds[kind]()
+            await asyncio.sleep(self.chance.uniform(0.05, 0.8))
+            if number % 10 == 9:
+                print(
+                    f"{number + 1:4} faults, last {kind} ({time.monotonic() - began:.1f} s); {self.books}",
+                    flush=True,
+                )
 
     def _kinds(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         kinds: dict[str, Callable[[], Awaitable[None]]] = {
@@ -215,22 +216,6 @@ class Campaign:
         if self._full:
             kinds["disk full"] = self._fill
         return kinds
-
-    # the subscriber
-
-    async def _subscribe(self) -> None:
-        """An independent client with a session that the broker keeps; it comes back as soon as it can."""
-        while True:
-            try:
-                async with aiomqtt.Client(
-                    "127.0.0.1", self.broker.port, identifier="campaign-books", clean_session=False, timeout=5
-                ) as client:
-                    await client.subscribe([("nrt/campaign/+/decisions", 1), ("nrt/campaign/+/alarms", 1)])
-                    async for message in client.messages:
-                        assert isinstance(message.payload, bytes)
-                        self.books.receive(message.payload)
-            except aiomqtt.MqttError:
-                await asyncio.sleep(0.02)
 
     async def _recover(self) -> None:
         """Everything works again; waits until all that the journal has was received."""

@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-import aiomqtt
 import numpy as np
 
 from nrt.clock import microseconds, readable
 from tests.campaigns.books import Books
 from tests.campaigns.edge import ROOT, Edge, free_port
+from tests.campaigns.subscriber import Subscriber
 
 EVERY: Final = 60.0
 """Seconds between two rounds of commands."""
@@ -119,15 +119,13 @@ class Soak:
     @asynccontextmanager
     async def _company(self) -> AsyncGenerator[None]:
         """Everybody who looks at the daemon."""
-        async with asyncio.TaskGroup() as group:
-            ready = asyncio.Event()
-            tasks = [
-                group.create_task(each) for each in (self._subscribe(ready), self._view(), self._command())
-            ]
-            await asyncio.wait_for(ready.wait(), 30)
-            yield
-            for task in tasks:
-                task.cancel()
+        with Subscriber(self._broker, "soak", self.books):
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(each) for each in (self._view(), self._command())]
+                yield
+                for task in tasks:
+                    task.cancel()
+            await asyncio.sleep(2)
 
     async def _sample(self) -> None:
         began, busy, last = time.monotonic(), self.edge.busy(), time.monotonic()
@@ -147,17 +145,6 @@ class Soak:
                 )
             )
             print(self.samples[-1], flush=True)
-
-    async def _subscribe(self, ready: asyncio.Event) -> None:
-        """An independent client, that knows nothing of nrt but the topics."""
-        async with aiomqtt.Client(
-            "127.0.0.1", self._broker, identifier="soak-subscriber", timeout=30
-        ) as client:
-            await client.subscribe("nrt/soak/+/decisions", qos=1)
-            await client.subscribe("nrt/soak/+/alarms", qos=1)
-            ready.set()
-            async for message in client.messages:
-                self.books.receive(_bytes(message.payload))
 
     async def _view(self) -> None:
         """A page that draws every frame at once."""
@@ -212,11 +199,6 @@ class Soak:
                 if not reply.get("ok"):
                     print(f"{verb}: {reply}", flush=True)
             await asyncio.sleep(1.5)
-
-
-def _bytes(payload: object) -> bytes:
-    assert isinstance(payload, bytes)
-    return payload
 
 
 def round_of(seconds: float) -> int:

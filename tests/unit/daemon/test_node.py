@@ -22,7 +22,7 @@ from nrt.daemon.notice import Notice, State, StateChange
 from nrt.daemon.service import Service
 from nrt.errors import ConfigError
 from nrt.registry import Duration
-from tests.unit.daemon.conftest import PATIENCE, Bench, Heard, configuration
+from tests.unit.daemon.conftest import PATIENCE, Bench, Heard, at_once, configuration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ async def test_a_service_hears_everything_and_ends_after_the_pipelines(network: 
 async def test_a_service_that_fails_is_begun_again_and_no_pipeline_notices(
     network: Path, far_side: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nrt.daemon.backoff.Backoff.next", lambda self, worked=0.0: 0.01)
+    monkeypatch.setattr("nrt.daemon.backoff.Backoff.next", at_once)
     async with running(configuration(network.parent, eye(network), web=Settings(fails=3))) as (node, heard):
         after = 0
         for _ in range(3):
@@ -200,6 +200,15 @@ async def test_commands_for_all_pipelines_and_for_none(network: Path) -> None:
         state = await node.command(Command("7", "state"))
         assert isinstance(state.result, dict)
         assert state.result["node"] == "test"
+
+
+async def test_what_only_looks_is_not_kept(network: Path) -> None:
+    """A thousand reports would be half a gigabyte."""
+    async with running(configuration(network.parent, eye(network))) as (node, heard):
+        await heard.state(State.running)
+        replies = [await node.command(Command("same", "snapshot", "eye")) for _ in range(2)]
+        assert all(each.ok for each in replies)
+        assert replies[0] is not replies[1]
 
 
 async def test_it_tells_of_itself_without_secrets(network: Path) -> None:

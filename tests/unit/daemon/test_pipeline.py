@@ -21,7 +21,7 @@ from nrt.daemon.notice import Decision, State, StateChange
 from nrt.errors import ConfigError
 from nrt.packet import Packet
 from nrt.registry import Duration
-from tests.unit.daemon.conftest import PATIENCE, Bench, Heard, configuration
+from tests.unit.daemon.conftest import PATIENCE, Bench, Heard, at_once, configuration
 
 NAME = "eye"
 _numbers = itertools.count()
@@ -137,7 +137,7 @@ async def test_many_restarts_in_a_short_time_are_one_alarm(
     network: Path, far_side: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nrt.daemon.backoff.MOST", 0.05)
-    monkeypatch.setattr("nrt.daemon.backoff.Backoff.next", lambda self, worked=0.0: 0.01)
+    monkeypatch.setattr("nrt.daemon.backoff.Backoff.next", at_once)
     far_side.plugged.clear()
     async with running(pipeline(network)) as (node, heard):
         await heard.alarm("restarts")
