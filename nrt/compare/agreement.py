@@ -63,17 +63,7 @@ class AgreementTally:
     def add(self, first: Train, second: Train) -> tuple[int, int]:
         """One recording; returns its matched spikes at the delay known now, and the spikes of both together."""
         options = self._options
-        found = kernels.scores(
-            first.key,
-            first.step,
-            first.count,
-            second.key,
-            second.step,
-            second.count,
-            first.steps,
-            options.reach,
-            options.tolerance,
-        )
+        found = kernels.scores(first, second, options.reach, options.tolerance)
         self._scores += found
         self._halves += [found[:, 3], found[:, 0] - found[:, 3]]
         lag = self.lag

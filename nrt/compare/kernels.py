@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nrt.compare.train import Train
 from nrt.jit import jit
 
 Ints = NDArray[np.int64]
@@ -52,8 +53,44 @@ def match(
     return matched
 
 
+def scores(first: Train, second: Train, reach: int, tolerance: int) -> Ints:
+    """What every lag from -reach to +reach matches, int64[2 · reach + 1, 4].
+
+    Columns: matched spikes, spikes of the first that could have a counterpart, of the second, matched with the first's
+    spike in the first half of the recording. What would need a step outside of the recording is not counted.
+    """
+    result = np.zeros((2 * reach + 1, 4), np.int64)
+    lags = np.arange(-reach, reach + 1)
+    low, high = np.clip(-lags, 0, first.steps), np.clip(first.steps - lags, 0, first.steps)
+    result[:, 1] = _between(first, low, high)
+    result[:, 2] = _between(second, low + lags, high + lags)
+    if not tolerance:
+        correlate(
+            first.key, first.step, first.count, second.key, second.step, second.count, first.steps, result
+        )
+        return result
+    for lag in lags.tolist():
+        part = first.within(int(low[lag + reach]), int(high[lag + reach]))
+        other = second.within(int(low[lag + reach]) + lag, int(high[lag + reach]) + lag)
+        left = part.count.copy()
+        matched = match(part.key, part.step, left, other.key, other.step, other.count.copy(), lag, tolerance)
+        early = 2 * part.step < first.steps
+        result[lag + reach, (0, 3)] = matched, (part.count - left)[early].sum()
+    return result
+
+
+def _between(train: Train, low: Ints, high: Ints) -> Ints:
+    """Spikes of the steps [low, high), for each pair of those."""
+    per_step = np.zeros(train.steps, np.int64)
+    np.add.at(per_step, train.step, train.count)
+    upto = np.concatenate([[0], np.cumsum(per_step)])
+    begin, end = np.clip(low, 0, train.steps), np.clip(high, 0, train.steps)
+    counts: Ints = upto[np.maximum(begin, end)] - upto[begin]
+    return counts
+
+
 @jit
-def scores(
+def correlate(
     first_key: Ints,
     first_step: Ints,
     first_count: Ints,
@@ -61,34 +98,31 @@ def scores(
     second_step: Ints,
     second_count: Ints,
     steps: int,
-    reach: int,
-    tolerance: int,
-) -> Ints:
-    """What every lag from -reach to +reach matches, int64[2 · reach + 1, 4].
+    result: Ints,
+) -> None:
+    """Adds to `result` (see `scores`) what matches without a tolerance.
 
-    Columns: matched spikes, spikes of the first that could have a counterpart, of the second, matched with the first's
-    spike in the first half of the recording. What would need a step outside of the recording is not counted.
+    At one lag an entry meets at most one entry of the other train, so every pair of entries of a neuron that are less
+    than `reach` apart counts for the one lag that it is apart.
     """
-    result = np.zeros((2 * reach + 1, 4), np.int64)
-    for lag in range(-reach, reach + 1):
-        low, high = max(0, -lag), min(steps, steps - lag)
-        row = result[lag + reach]
-        left, right = first_count.copy(), second_count.copy()
-        for i in range(left.size):
-            if low <= first_step[i] < high:
-                row[1] += left[i]
-            else:
-                left[i] = 0
-        for j in range(right.size):
-            if low <= second_step[j] - lag < high:
-                row[2] += right[j]
-            else:
-                right[j] = 0
-        row[0] = match(first_key, first_step, left, second_key, second_step, right, lag, tolerance)
-        for i in range(left.size):
-            if 2 * first_step[i] < steps and low <= first_step[i] < high:
-                row[3] += first_count[i] - left[i]
-    return result
+    reach = (result.shape[0] - 1) // 2
+    begin = 0
+    for i in range(first_key.size):
+        while begin < second_key.size and (
+            second_key[begin] < first_key[i]
+            or (second_key[begin] == first_key[i] and second_step[begin] < first_step[i] - reach)
+        ):
+            begin += 1
+        j = begin
+        while (
+            j < second_key.size and second_key[j] == first_key[i] and second_step[j] <= first_step[i] + reach
+        ):
+            row = result[second_step[j] - first_step[i] + reach]
+            both = min(first_count[i], second_count[j])
+            row[0] += both
+            if 2 * first_step[i] < steps:
+                row[3] += both
+            j += 1
 
 
 @jit

@@ -67,7 +67,8 @@ class Train:
     def build(cls, n: Ints, t: Ints, v: Ints, neurons: int, steps: int, dt: int) -> Self:
         """From neurons, times since the start in any order, and payloads but 0; negative ones are keys apart."""
         key, step = n + neurons * (v < 0), t // dt
-        order = np.lexsort((t, key))
+        in_time = bool(np.all(t[1:] >= t[:-1]))
+        order = np.argsort(key, kind="stable") if in_time else np.lexsort((t, key))
         key, step, t, count = key[order], step[order], t[order], np.abs(v[order])
         fresh = np.flatnonzero((np.diff(key, prepend=-1) != 0) | (np.diff(step, prepend=-1) != 0))
         if len(fresh) < len(t):

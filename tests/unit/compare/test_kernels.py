@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from nrt.compare import kernels
+from nrt.compare.train import Train
 
 Ints = NDArray[np.int64]
 Spikes = Sequence[tuple[int, int]]
@@ -106,20 +107,22 @@ def test_as_many_spikes_match_as_can(first: Spikes, second: Spikes, lag: int, to
     assert right.sum() == len(second) - expected
 
 
-@settings(max_examples=100, deadline=None)
-@given(short, short)
+@settings(max_examples=150, deadline=None)
+@given(short, short, st.integers(0, 2), st.integers(10, 12), st.integers(0, 14))
 def test_a_lags_score_leaves_out_what_would_lie_outside_of_the_recording(
-    first: Spikes, second: Spikes
+    first: Spikes, second: Spikes, tolerance: int, steps: int, reach: int
 ) -> None:
-    steps, reach = 10, 4
-    a, b = arrays(first), arrays(second)
-    ones = [np.ones(len(train), np.int64) for train in (first, second)]
-    found = kernels.scores(*a, ones[0], *b, ones[1], steps, reach, 0)
+    trains = [
+        Train.build(n, t, np.ones(len(n), np.int64), 2, steps, 1) for n, t in (arrays(first), arrays(second))
+    ]
+    found = kernels.scores(trains[0], trains[1], reach, tolerance)
     for lag in range(-reach, reach + 1):
         low, high = max(0, -lag), min(steps, steps - lag)
         ours = [(n, t) for n, t in first if low <= t < high]
         theirs = [(n, t - lag) for n, t in second if low <= t - lag < high]
-        matched = sum(most(of_neuron(ours, n), of_neuron(theirs, n), 0) for n in range(2))
-        early = [(n, t) for n, t in ours if 2 * t < steps]
-        matched_early = sum(most(of_neuron(early, n), of_neuron(theirs, n), 0) for n in range(2))
-        assert found[lag + reach].tolist() == [matched, len(ours), len(theirs), matched_early]
+        matched = sum(most(of_neuron(ours, n), of_neuron(theirs, n), tolerance) for n in range(2))
+        assert found[lag + reach, :3].tolist() == [matched, len(ours), len(theirs)]
+        if not tolerance:
+            early = [(n, t) for n, t in ours if 2 * t < steps]
+            halves = sum(most(of_neuron(early, n), of_neuron(theirs, n), 0) for n in range(2))
+            assert found[lag + reach, 3] == halves
