@@ -22,7 +22,7 @@ from nrt.clock import now
 from nrt.errors import ConfigError, DeviceError, DeviceLost, DoesNotFit, NotFound, Unsupported
 from nrt.network import Conv, Network, Population, Projection, neuron
 from nrt.packet import EVENT, Packet
-from nrt.report import Report
+from nrt.report import Report, Settings
 from nrt.run import Run
 from nrt_sim.gpu import memory
 from nrt_sim.gpu.failures import translated
@@ -86,10 +86,10 @@ async def test_a_run_of_a_batch_that_is_left_early_lets_the_others_go_on() -> No
         first, second = await session.device.side_by_side(2)
 
         async def stay() -> list[int]:
-            async with Run(recording(4, 30, 1), second, NETWORK, nullcontext) as run:
+            async with Run(recording(4, 30, 1), second, NETWORK, nullcontext, Settings()) as run:
                 return [packet.end async for packet in run]
 
-        async with Run(recording(3, 30, 1), first, NETWORK, nullcontext) as leaving:
+        async with Run(recording(3, 30, 1), first, NETWORK, nullcontext, Settings()) as leaving:
             async for _ in leaving:
                 break
             staying = asyncio.create_task(stay())
