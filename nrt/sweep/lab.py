@@ -17,6 +17,7 @@ import contextlib
 import uuid
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -107,7 +108,14 @@ class _Work:
         """Returns when every queue is empty or refused, with nothing under way. Raises what `done` raised."""
         try:
             while any(queue.under_way or (queue.left and not queue.reason) for queue in queues):
-                offered = await _offered(self._client)
+                try:
+                    offered = await _offered(self._client)
+                except OSError as error:
+                    for queue in queues:
+                        queue.refuse(
+                            f"the scheduler at {self._lab.scheduler} is gone, or dropped it: {error}"
+                        )
+                    return
                 for device in {queue.device for queue in queues}:
                     self._serve(device, [queue for queue in queues if queue.device == device], offered)
                 tasks = [task for queue in queues for task in queue.under_way]
@@ -160,10 +168,8 @@ class _Work:
             answer = Row.failed(
                 item, "", error.allowed_failures + 1, f"{error.allowed_failures + 1} workers died running it"
             )
-        except asyncio.CancelledError:
-            if (this := asyncio.current_task()) is not None and this.cancelling():
-                raise
-            queue.refuse("the scheduler dropped it or is gone")
+        except CancelledError:  # Dask's, which says that the future will never be; not that of a task
+            queue.refuse(f"the scheduler at {self._lab.scheduler} is gone, or dropped it")
         except Exception as error:
             queue.refuse(f"{type(error).__name__}: {error}")
         finally:
@@ -203,7 +209,7 @@ async def status(scheduler: str) -> list[Workplace]:
 
 @contextlib.asynccontextmanager
 async def _connected(scheduler: str) -> AsyncGenerator[Any]:
-    """A client of the scheduler. Raises NrtError where none answers."""
+    """A client of the scheduler. Raises NrtError where none answers, or it goes away."""
     client: Any = cast(Any, Client)(scheduler, asynchronous=True, timeout=3, set_as_default=False)
     try:
         await client
@@ -211,6 +217,8 @@ async def _connected(scheduler: str) -> AsyncGenerator[Any]:
         raise NrtError(f"no scheduler answers at {scheduler}: {error}") from error
     try:
         yield client
+    except OSError as error:
+        raise NrtError(f"the scheduler at {scheduler} is gone: {error}") from error
     finally:
         await client.close()
 
@@ -228,13 +236,8 @@ async def _distributed(client: Any, networks: Mapping[str, Network]) -> AsyncGen
 
 
 async def _offered(client: Any) -> Counter[str]:
-    """How many devices there are by name, over all workers."""
-    try:
-        workers = (await client.scheduler.identity())["workers"].values()
-    except (OSError, AttributeError) as error:
-        raise NrtError(
-            f"the scheduler at {client.scheduler_info().get('address', '?')} is gone: {error}"
-        ) from error
+    """How many devices there are by name, over all workers. Raises OSError where the scheduler is gone."""
+    workers = (await client.scheduler.identity())["workers"].values()
     return sum(
         (Counter({k: int(v) for k, v in worker["resources"].items()}) for worker in workers), Counter[str]()
     )

@@ -191,6 +191,18 @@ async def test_the_status_of_a_lab_says_who_offers_what() -> None:
     assert (worker.name, dict(worker.offers)) == ("here", {CHIP: 2, "board": 1})
 
 
+async def test_a_scheduler_that_goes_away_ends_the_sweep_with_the_rows_so_far(tmp_path: Path) -> None:
+    wanted = Plan({"small": small()}, paced(tmp_path / "data", 8), (CHIP,))
+    async with scheduling() as scheduler, working(scheduler.address, CHIP):
+        work = asyncio.create_task(sweep(wanted, tmp_path / "r.h5", Lab(scheduler.address)))
+        await busy(scheduler, "here")
+        await scheduler.close()
+        found = await work
+    assert not found.done
+    assert "is gone" in found.not_run[0].reason
+    assert (tmp_path / "r.h5").exists()
+
+
 async def test_a_scheduler_that_does_not_answer_is_told_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(NrtError, match=r"no scheduler answers at tcp://127\.0\.0\.1:1"):
         await sweep(plan(tmp_path / "data", 1, CHIP), tmp_path / "r.h5", Lab("tcp://127.0.0.1:1"))
