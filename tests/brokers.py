@@ -25,11 +25,16 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def mosquitto() -> str | None:
+    """The program, if it is installed."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
 class Mosquitto:
     """Debian's Mosquitto on a loopback port. Skips the test where there is none."""
 
     def __init__(self, folder: Path, configuration: str = "open") -> None:
-        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        program = mosquitto()
         if program is None:
             pytest.skip("mosquitto is not installed (apt-get install mosquitto)")
         self.port = free_port()

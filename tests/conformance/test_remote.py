@@ -16,17 +16,17 @@ import nrt
 from nrt.device import Device
 from nrt.registry import device as registered
 from nrt.testing import DeviceConformance
-from tests.brokers import Mosquitto, free_port
+from tests.brokers import Mosquitto, free_port, mosquitto
 
 ROOT = Path(__file__).parents[2]
 PLACES = [str(ROOT / each) for each in (".", "drivers", "sim")]
 
 
-@pytest.fixture(scope="module", params=["mosquitto", "amqtt"])
-def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`nrt serve` with one device, over Mosquitto, and over the broker that it has inside; the node's URI."""
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`nrt serve` with one device, over Mosquitto, or where there is none over the broker inside; the node's URI."""
     folder = tmp_path_factory.mktemp("node")
-    if request.param == "mosquitto":
+    if mosquitto() is not None:
         broker = Mosquitto(folder)
         uri, table = broker.uri, ""
     else:

@@ -20,7 +20,7 @@ from nrt.mqtt.address import Address
 from nrt.mqtt.connection import Dialer
 from nrt.mqtt.topics import Topics
 from nrt.remote.fleet import Fleet
-from nrt.testing.stimulus import small
+from nrt.testing.stimulus import Script, small, spaced
 from tests.brokers import Mosquitto, free_port
 from tests.unit.mqtt.conftest import PATIENCE, configuration, eventually, listener, running, until
 
@@ -168,6 +168,19 @@ async def test_a_device_elsewhere_that_goes_away_is_lost(tmp_path: Path, mosquit
             assert "hidden" in str(await again.deploy(small()))
 
 
+async def test_a_device_elsewhere_answers_as_it_does_at_home(tmp_path: Path, broker: str) -> None:
+    async with running(configuration(tmp_path, broker)), asyncio.timeout(PATIENCE):
+        await ready(broker)
+        async with nrt.open(f"{broker}/edge/chip") as there, nrt.open("reference:") as here:
+            reports: list[nrt.Report] = []
+            for session in (there, here):
+                await session.deploy(small())
+                reports.append(await session.run(Script(spaced(20))))
+    assert reports[0].counters == reports[1].counters
+    assert reports[0].counts == reports[1].counts
+    assert sum(reports[0].counts["output"]) > 0
+
+
 async def test_a_fleet_is_listed_and_commanded(tmp_path: Path, mosquitto: Mosquitto) -> None:
     (tmp_path / "b").mkdir()
     first = configuration(tmp_path, mosquitto.uri)
@@ -185,11 +198,11 @@ async def test_a_fleet_is_listed_and_commanded(tmp_path: Path, mosquitto: Mosqui
         async with Dialer(Address.parse(mosquitto.uri).broker).connect() as hostile:
             await hostile.publish("nrt/evil/$info", b"[" * 10_000, retain=True)
             await hostile.publish("nrt/evil/x/state", b'{"state": 5}', retain=True)
-        nodes = {each.name: each for each in await fleet.nodes(quiet=2.0)}
+        nodes = {each.name: each for each in await fleet.nodes(quiet=1.0)}
         assert {"bench-2", "edge", "evil"} == set(nodes)
         assert nodes["edge"].pipelines == {"digits": "running"}
         assert nodes["evil"].info == {}
-        assert [each.name for each in await fleet.nodes("edge*", quiet=2.0)] == ["edge"]
+        assert [each.name for each in await fleet.nodes("edge*", quiet=1.0)] == ["edge"]
         replies = await fleet.command(["edge", "bench-2"], "stop", "digits", {}, PATIENCE)
         assert all(each.ok for each in replies.values())
         assert {n.pipelines["digits"].state for n in (edge, bench)} == {"stopped"}

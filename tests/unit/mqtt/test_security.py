@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -93,6 +94,7 @@ async def test_a_node_and_its_users_keep_to_their_certificates(tmp_path: Path, s
         with pytest.raises(nrt.DeviceError, match=r"certificate|CERTIFICATE"):
             async with Dialer(stranger).connect():
                 pass
+    gc.collect()
 
 
 async def never(connection: Connection, topic: str) -> None:
