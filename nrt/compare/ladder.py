@@ -36,6 +36,7 @@ async def walk(
     on: str,
     cases: Sequence[Case],
     *,
+    measure: Measure | None = None,
     layers: bool = True,
     software: str = "cpu:",
     limit_us: int | None = None,
@@ -43,23 +44,28 @@ async def walk(
 ) -> Ladder:
     """Walks from `network` in float to the device `on`, over all cases.
 
+    measure:  accuracy, or the distance of spike counts ("rates"); None: accuracy where every case has a label and the
+              network one output. The distance sees differences that change no answer
     layers:   whether rungs are also taken alone and layer by layer: one more run for each
     software: the device that runs rungs which are networks · limit_us: how much of each recording is taken
     progress: called with what is run next, in a few words
 
-    With a label for every case and one output, the measure is accuracy; otherwise the distance of spike counts.
-    Raises ConfigError without cases, StreamError where none can be read, DeployError where the network does not fit the
-    device at all, DeviceError where not even the float network runs, or no recording runs on every rung.
+    Raises ConfigError without cases, and for an accuracy without labels; StreamError where none can be read; DeployError
+    where the network does not fit the device at all; DeviceError where not even the float network runs, or no recording
+    runs on every rung.
     """
     if not cases:
         raise ConfigError("the ladder needs at least one recording")
-    rungs = await asyncio.to_thread(registry.device(on).rungs, network)
     labelled = len(network.outputs) == 1 and all(case.label is not None for case in cases)
-    measure: Measure = "accuracy" if labelled else "rates"
+    if measure == "accuracy" and not labelled:
+        raise ConfigError(
+            "accuracy needs a label for every recording, and one output; choose the measure 'rates'"
+        )
+    rungs = await asyncio.to_thread(registry.device(on).rungs, network)
     taken = Cases(cases, limit_us)
     progress("reading the recordings")
     await taken.read()
-    climb = Climb(taken, measure, progress)
+    climb = Climb(taken, measure or ("accuracy" if labelled else "rates"), progress)
     for rung in rungs:
         await climb.climb(dataclasses.replace(rung, on=software) if rung.on == "cpu:" else rung)
     climb.settle(network.name, on)
@@ -145,7 +151,7 @@ def _notes(climb: Climb, whole: Change) -> tuple[str, ...]:
     if not whole.sure:
         notes.append(
             "the whole difference cannot be told from zero, so no share of it is given; more recordings, or the "
-            "distance of spike counts (recordings without labels), see smaller differences"
+            "distance of spike counts (measure 'rates'), see smaller differences"
         )
     if climb.alone:
         notes.append(

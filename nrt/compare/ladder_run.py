@@ -76,8 +76,9 @@ class Cases:
             return case.source
         if case in self._kept:
             return self._kept[case]
-        taken = await Recorded.take(registry.source(case.source), self._limit)
-        if taken.events <= self._room:
+        source = registry.source(case.source)
+        taken = await Recorded.take(source, self._limit)
+        if taken.events <= self._room or not source.finite:  # a live source would show something else again
             self._room -= taken.events
             self._kept[case] = taken
         return taken

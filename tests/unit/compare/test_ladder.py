@@ -204,6 +204,8 @@ def test_without_recordings_or_rungs_there_is_one_clear_sentence() -> None:
     with pytest.raises(ConfigError, match="at least one recording"):
         walked(ruined(), "speck+emu:", [])
     leaky = chain(4, ("l1", np.eye(4), neuron(decay=0.9)))
+    with pytest.raises(ConfigError, match="a label for every recording"):
+        asyncio.run(walk(leaky, "loihi2+sim:", drawn(2, 4), measure="accuracy"))
     with pytest.raises(Unsupported, match="decays exponentially"):
         walked(leaky, "speck+emu:", drawn(2, 4))
 
