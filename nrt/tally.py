@@ -185,17 +185,17 @@ class _Keeper:
 
 
 def _decider(network: Network, settings: Settings) -> Decider:
-    """For the output that decides; without a question any will do, and only its first spike is of interest."""
+    """Of the output that decides; without a question only the first spike of any is of interest."""
     asked = settings.decide_us is not None or settings.label is not None
     if asked and len(network.outputs) != 1:
         raise ConfigError(
             f"decide and label ask for the winner of one output; the network has {', '.join(network.outputs)}"
         )
-    size = network[network.outputs[0]].size if asked else 0
+    size = network[network.outputs[0]].size
     if settings.label is not None and not 0 <= settings.label < size:
         raise ConfigError(f"label is {settings.label}; the output's neurons are 0 to {size - 1}")
     for name in ("decide_us", "deadline_us"):
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ConfigError(f"{name.removesuffix('_us')} is {value} µs; it must be at least 1")
-    return Decider(size, settings.decide_us, settings.label, settings.deadline_us)
+    return Decider(network, settings.decide_us, settings.label, settings.deadline_us)

@@ -17,10 +17,10 @@ from nrt.daemon.flow import Flow
 from nrt.daemon.notice import Alarm, AlarmKind, Decision, Ids, Notice
 from nrt.daemon.output import Outputs
 from nrt.daemon.stats import Totals
-from nrt.daemon.window import Windows
 from nrt.errors import ConfigError, DeployError, DeviceError, MissingDependency, SpecError
 from nrt.network import Network
 from nrt.packet import Packet
+from nrt.profile.window import Windows
 from nrt.report import Report
 from nrt.source import Source
 

@@ -1,10 +1,10 @@
 """Decisions of a run: which output neuron wins in each window of the stream, how late that was known, and from when on
 it was right.
 
-A window [start + k·w, start + (k+1)·w) begins to count at the run's first packet. Its winner is the neuron with the
-highest sum of payloads (of a readout: of membranes); on a tie, or where nothing fired, nothing is decided. It is known
-when an output packet reaches the window's end; it is late by what that packet is late. The unfinished window at the end
-of a run is not decided. Without a window and with a label, what counts is the sum since the start, after every packet.
+Windows and their winners are those of `nrt.profile.window`; on a tie, or where nothing fired, nothing is decided. A
+decision is known when an output packet reaches the window's end, and late by what that packet is late. The unfinished
+window at the end of a run is not decided. Without a window and with a label, what counts is the sum since the start,
+after every packet.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrt.clock import readable
+from nrt.network import Network
 from nrt.packet import SPIKE, Packet
 from nrt.profile.histogram import Histogram
 from nrt.profile.latency import Deadline
 from nrt.profile.spread import Spread, figures, milliseconds
+from nrt.profile.window import Windows
 
 KEPT: Final = 10_000
 """Answers that a report lists; all are counted."""
@@ -86,11 +88,13 @@ class Decisions:
 
 
 class Decider:
-    """Follows the packets of one output of `size` neurons. window, deadline: µs; label: the right answer."""
+    """Follows the output of `network`. window, deadline: µs; label: the right answer of its one output."""
 
-    def __init__(self, size: int, window: int | None, label: int | None, deadline: int | None) -> None:
+    def __init__(self, network: Network, window: int | None, label: int | None, deadline: int | None) -> None:
         self._window, self._label, self._deadline = window, label, deadline
-        self._sums: NDArray[np.float64] = np.zeros(size)
+        self._windows = None if window is None else Windows(network, window)
+        self._skipped = 0
+        self._sums: NDArray[np.float64] = np.zeros(network[network.outputs[0]].size)
         self._begin = self._due = self._reached = 0
         self._late = Histogram()
         self._missed = self._undecided = self._right = 0
@@ -106,58 +110,49 @@ class Decider:
         self._due = due
 
     def took(self, packet: Packet, cause: int) -> None:
-        """A packet of the output was taken; `cause`: stamp of the input packet that made it possible."""
+        """A packet of an output was taken; `cause`: stamp of the input packet that made it possible."""
         data = packet.data
         if self._first_spike is None and len(data) and data.dtype == SPIKE:
             self._first_spike = self._moment(int(data["t"][0]), packet, cause)
-        if self._window is not None:
-            self._cut(packet, cause, self._window)
+        if self._windows is not None:
+            for verdict in self._windows.take(packet):
+                self._pass_silence(self._windows, packet, cause)
+                self._decide(verdict.winner, verdict.end, 1, packet, cause)
+            self._pass_silence(self._windows, packet, cause)
         elif self._label is not None:
-            self._add(packet, 0, len(data))
-            if packet.end > self._reached:
-                self._reached = packet.end
-                self._judge(self._winner(), packet.end, packet, cause)
+            self._add_up(packet, cause)
 
-    def _cut(self, packet: Packet, cause: int, window: int) -> None:
-        """Decides the windows whose end the packet reaches."""
-        at, times = 0, packet.data["t"]
-        while (edge := self._reached + window) <= packet.end:
-            upto = int(np.searchsorted(times, edge))
-            self._add(packet, at, upto)
-            at, empty = upto, not self._sums.any()
-            if (
-                empty
-            ):  # a silence of any length is decided at once: as many windows as end before the next spike
-                until = packet.end if at == len(times) else min(int(times[at]), packet.end)
-                edge += (until - edge) // window * window
-            self._decide(edge, (edge - self._reached) // window, packet, cause)
-            self._reached = edge
-            self._sums[:] = 0
-        self._add(packet, at, len(packet.data))
+    def _add_up(self, packet: Packet, cause: int) -> None:
+        """Without windows: the winner of all that fired up to now."""
+        if len(packet.data):
+            self._sums += np.bincount(packet.data["n"], packet.data["v"], minlength=len(self._sums))
+        if packet.end > self._reached:
+            self._reached = packet.end
+            best = np.flatnonzero(self._sums == self._sums.max())
+            winner = int(best[0]) if len(best) == 1 and self._sums.any() else None
+            self._judge(winner, packet.end, packet, cause)
 
-    def _add(self, packet: Packet, begin: int, end: int) -> None:
-        if end > begin:
-            part = packet.data[begin:end]
-            self._sums += np.bincount(part["n"], part["v"], minlength=len(self._sums))
+    def _pass_silence(self, windows: Windows, packet: Packet, cause: int) -> None:
+        """Windows of a long silence have no verdict of their own: nothing was decided in any of them."""
+        silent = windows.skipped - self._skipped
+        if silent:
+            self._skipped = windows.skipped
+            self._decide(None, packet.end, silent, packet, cause)
 
-    def _winner(self) -> int:
-        best = self._sums.max(initial=-np.inf)
-        winners = np.flatnonzero(self._sums == best)
-        return int(winners[0]) if len(winners) == 1 and best else -1
-
-    def _decide(self, edge: int, windows: int, packet: Packet, cause: int) -> None:
-        """The winner of the window that ends at `edge`; several are windows of silence."""
-        winner, late = self._winner(), packet.stamp - cause
+    def _decide(self, winner: int | None, edge: int, windows: int, packet: Packet, cause: int) -> None:
+        """What was decided in a window that ends at `edge`, or in several."""
+        late = packet.stamp - cause
         self._count += windows
-        self._undecided += windows * (winner < 0)
-        self._answers.extend([winner] * min(windows, KEPT - len(self._answers)))
+        self._undecided += windows * (winner is None)
+        room = min(windows, KEPT - len(self._answers))
+        self._answers.extend([-1 if winner is None else winner] * room)
         self._late.record(late, windows)
         self._missed += windows * (self._deadline is not None and late > self._deadline * 1_000)
         self._judge(winner, edge, packet, cause)
 
-    def _judge(self, winner: int, edge: int, packet: Packet, cause: int) -> None:
+    def _judge(self, winner: int | None, edge: int, packet: Packet, cause: int) -> None:
         """Whether the label wins, first and for good."""
-        if winner != self._label:
+        if winner is None or winner != self._label:
             self._stable = None
             return
         self._right += 1

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 import nrt
-from nrt.network import Encoding, Network, Population
+from nrt.network import Encoding, Network, Population, neuron
 from nrt.packet import MEMBRANE, SPIKE, Packet, Records, join
 from nrt.profile import Decider, Decisions
 from nrt.report import Report
 from nrt.testing import Script, events
 
 MS = 1_000_000
+NET = Network(
+    (Population("input", (1,)), Population("out", (3,), neuron(threshold=1.0))), (), ("input",), ("out",)
+)
 START = 7_000
 
 
@@ -38,7 +41,7 @@ def decided(
     late: int = 3,
 ) -> Decisions:
     """Packets of `step` ms; each is on the host `late` ms after it was due, `step` ms after the one before."""
-    decider = Decider(3, window, label, deadline)
+    decider = Decider(NET, window, label, deadline)
     decider.begin(START, 100 * MS)
     for begin in range(0, until, step):
         data = spikes(*(row for row in rows if begin <= row[0] < begin + step))
@@ -111,10 +114,10 @@ def test_nothing_fired_and_nothing_asked_is_no_decision() -> None:
 
 
 def test_graded_spikes_count_by_their_payload() -> None:
-    decider = Decider(3, 10_000, None, None)
+    decider = Decider(NET, 10_000, None, None)
     decider.begin(START, 0)
     data = join([spikes((1, 0), v=5), spikes((2, 1), (3, 1))])
-    decider.took(Packet(data, START, START + 10_000, 0), 0)
+    decider.took(Packet(data, START, START + 10_000, 0, origin="out"), 0)
     assert decider.decisions().answers == (0,)
 
 
@@ -122,20 +125,20 @@ def test_a_readout_is_decided_by_its_membranes_and_fires_no_first_spike() -> Non
     data = np.zeros(6, MEMBRANE)
     data["t"], data["n"] = START + 999, [0, 1, 2] * 2
     data["v"] = [-1.0, -3.0, -0.5, -1.0, -1.0, -0.25]
-    decider = Decider(3, 10_000, None, None)
+    decider = Decider(NET, 10_000, None, None)
     decider.begin(START, 0)
-    decider.took(Packet(data, START, START + 10_000, 0), 0)
+    decider.took(Packet(data, START, START + 10_000, 0, origin="out"), 0)
     assert decider.decisions().answers == (2,)
     assert decider.decisions().first_spike is None
 
 
 def test_a_silence_of_any_length_is_decided_at_once() -> None:
-    decider = Decider(3, 1, None, 1_000)
+    decider = Decider(NET, 1, None, 1_000)
     decider.begin(0, 0)
     day = 86_400_000_000
     data = spikes((0, 2))
     data["t"] = day - 1
-    decider.took(Packet(data, 0, day, 5 * MS), 0)
+    decider.took(Packet(data, 0, day, 5 * MS, origin="out"), 0)
     found = decider.decisions()
     assert (found.count, found.undecided) == (day, day - 1)
     assert len(found.answers) == 10_000

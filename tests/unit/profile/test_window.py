@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrt.daemon.window import GAP, Windows
 from nrt.network import Network, Population, neuron
 from nrt.packet import MEMBRANE, SPIKE, Packet, Records
+from nrt.profile.window import GAP, Windows
 
 
 def net(*outputs: str, size: int = 3) -> Network:
