@@ -18,7 +18,7 @@ from rich.table import Table
 from nrt import dataset, plain
 from nrt.cli.choices import Choices
 from nrt.cli.interrupt import interruptible
-from nrt.clock import microseconds
+from nrt.clock import microseconds, readable
 from nrt.dataset import Dataset
 from nrt.errors import NrtError
 from nrt.profile.energy import readable_joules
@@ -130,7 +130,7 @@ def _accuracy(each: Summary) -> str:
 
 
 def _latency(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g} ms"
+    return "-" if value is None else readable(value * 1e3)
 
 
 def _remarks(found: Sequence[Summary]) -> list[str]:
