@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from nrt.clock import now
 from nrt.daemon.mqtt.spool import Spool
 from nrt.daemon.notice import Alarm, Decision, Notice, StateChange
 from nrt.mqtt.connection import Connection
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 32
 """Messages read from the spool at once."""
-_LOOK: Final = 1.0
+LINGER: Final = 1.0
+"""Seconds from a broker's acknowledgement to the end of a message here: until then it goes out again if the
+connection is lost."""
+_LOOK: Final = 0.5
 """Seconds between two looks after the disk."""
 
 
@@ -33,13 +38,14 @@ class Outbox:
         self._news: set[str] = set()
         self._wake, self._changed = asyncio.Event(), asyncio.Event()
         self._progress = asyncio.Event()
+        self._acknowledged: deque[tuple[int, int]] = deque()
         self._full = False
         self.end = node.listen(self._take)
         """Listens no more."""
 
     async def emptied(self, hopeless: Callable[[], bool]) -> None:
         """Waits until everything was sent and acknowledged, or it is hopeless."""
-        while (len(self._spool) or self._news) and not hopeless():
+        while (len(self._spool) > len(self._acknowledged) or self._news) and not hopeless():
             self._progress.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._progress.wait(), 0.1)
@@ -55,21 +61,32 @@ class Outbox:
             self._wake.set()
 
     async def deliver(self, sender: Sender) -> None:
-        """Sends what waits, in order, over one connection; what it does not acknowledge goes over the next one."""
+        """Sends what waits, in order, over one connection; what is left at its end goes over the next one.
+
+        That includes what was acknowledged just before: a broker that is killed forgets what it acknowledged last.
+        """
         sent = -1
-        while True:
-            self._announce()
-            self._wake.clear()
-            batch = self._spool.after(sent, _BATCH)
-            for each in batch:
-                sent = each.number
-                await sender.send(each.topic, each.payload, partial(self._done, each.number))
-            if not batch:
-                await self._wake.wait()
+        try:
+            while True:
+                self._announce()
+                self._wake.clear()
+                batch = self._spool.after(sent, _BATCH)
+                for each in batch:
+                    sent = each.number
+                    await sender.send(each.topic, each.payload, partial(self._done, each.number))
+                if not batch:
+                    await self._wake.wait()
+        finally:
+            self._acknowledged.clear()
 
     def _done(self, number: int) -> None:
-        self._spool.done(number)
+        self._acknowledged.append((number, now()))
         self._progress.set()
+
+    def settle(self, linger: float = 0.0) -> None:
+        """Forgets what was acknowledged at least `linger` seconds ago."""
+        while self._acknowledged and now() - self._acknowledged[0][1] >= linger * 1e9:
+            self._spool.done(self._acknowledged.popleft()[0])
 
     async def states(self, connection: Connection) -> None:
         """Publishes the state of every pipeline, retained, then every change; the last one where they are many."""
@@ -89,6 +106,7 @@ class Outbox:
         """Looks after the disk: has what is written reach it, and says when it is full and when no longer."""
         while True:
             await asyncio.sleep(_LOOK)
+            self.settle(LINGER)
             self._spool.flush()
             await self._spool.sync()
             if bool(self._spool.failure) != self._full:

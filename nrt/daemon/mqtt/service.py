@@ -107,6 +107,7 @@ class Link(Service):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 await self._outbox.emptied(lambda: self._connection is None)
+        self._outbox.settle()
 
     async def _keep_connected(self, node: Node) -> None:
         topics = Topics(node.name, self._settings.prefix)

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from nrt.daemon.mqtt.service import Link
+from nrt.daemon.mqtt.spool import Spool
 from nrt.daemon.node import Node
 from nrt.mqtt import codec
 from nrt.mqtt.connection import Connection, Message
@@ -191,6 +192,23 @@ async def test_decisions_survive_a_broker_that_is_down_at_start_killed_and_resta
         await asyncio.wait([subscriber])
     first = [k for k, id in enumerate(decisions) if id not in decisions[:k]]
     assert [decisions[k] for k in first] == told, "each one, in order"
+
+
+async def test_what_was_acknowledged_just_before_a_connection_was_lost_comes_again_with_its_id(
+    tmp_path: Path, mosquitto: Mosquitto
+) -> None:
+    settings = configuration(tmp_path, mosquitto.uri, pipeline="")
+    async with running(settings) as node, listener(mosquitto.uri, T.of("+", "decisions")) as user:
+        link: Any = link_of(node)
+        first = content(await until(user, lambda m: bool(link._outbox._acknowledged)))["id"]
+        link._connection._paho.socket().shutdown(2)
+        await until(user, lambda m: content(m)["id"] == first)
+        await eventually(lambda: link.connections == 2)
+        await node.command(stop())
+        await eventually(lambda: link.counters()["waiting"] == 0)
+    again = Spool(tmp_path / "data" / "mqtt")
+    assert len(again) == 0, "a daemon that ends in order leaves nothing"
+    again.close()
 
 
 def longer(ids: list[str], than: int) -> bool:
