@@ -87,7 +87,8 @@ export class Figures {
     this.tile("Lost", count(f.lost), lost ? `${short(per.lost ?? 0, "ev/s")}${f.dropped ? `, ${count(f.dropped)} not recorded or sent` : ""}` : "nothing", f.lost ? "bad" : "");
     this.tile("Spikes", running ? short(per.spikes, "sp/s") : "–", `${count(f.spikes)} in all`);
     this.tile("Latency p99", f.latency?.packets ? time(f.latency.p99) : "–", f.latency?.packets ? `half below ${time(f.latency.p50)}${f.misses ? `, ${count(f.misses)} too late` : ""}` : "no packets");
-    this.tile("Real time", f.real_time_factor === null ? "–" : `${digits(f.real_time_factor)} ×`, "stream per second");
+    const behind = f.latency?.since === "schedule" && f.real_time_factor !== null && f.real_time_factor < 0.95;
+    this.tile("Real time", f.real_time_factor === null ? "–" : `${digits(f.real_time_factor)} ×`, behind ? "it falls behind" : "seconds of stream per second", behind ? "warn" : "");
     for (const [k, each] of (f.energy ?? []).entries()) {
       const name = k ? `Energy ${k + 1}` : "Energy";
       const watts = k === 0 ? powers(this.history).at(-1) : null;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import struct
 from typing import Any
 
@@ -191,3 +192,22 @@ async def test_a_command_is_carried_out_once_and_its_reply_repeated(serve: Serve
                 f"{box.url}api/command", data=broken, headers={"Content-Type": "application/json"}
             ) as answer:
                 assert answer.status == 400, broken[:10]
+
+
+async def test_a_reload_moves_the_server_and_leaves_the_pipeline_alone(serve: Serve) -> None:
+    async with serve() as box, aiohttp.ClientSession() as session:
+        page = await opened(session, box)
+        await page.frame()
+        before, uptime = box.url, box.pipeline.stats().uptime_s
+        web = dataclasses.replace(box.node.config.tables["web"], names=("edge7.lab.example",))  # type: ignore[type-var]
+        config = dataclasses.replace(box.node.config, tables={**box.node.config.tables, "web": web})
+        await box.node.reload(config)
+        async with asyncio.timeout(PATIENCE):
+            async for _ in page.socket:
+                pass
+            while not box.url:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await session.get(before)
+        await (await opened(session, box)).frame()
+        assert box.pipeline.stats().uptime_s > uptime
