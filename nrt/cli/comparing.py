@@ -114,24 +114,37 @@ async def _compare(asked: Asked, options: Options) -> Comparison:
 
         result = await compare(asked.network, asked.samples, asked.devices, options, done=done, stop=stop)
         if asked.ladder and not stop.is_set():
-            result = await _with_ladder(asked, result, status.update)
+            result = await _with_ladder(asked, result, status.update, stop)
     return result
 
 
-async def _with_ladder(asked: Asked, result: Comparison, progress: Callable[[str], None]) -> Comparison:
-    """The result with the ladder of the last device that ran; a note where there is none."""
+async def _with_ladder(
+    asked: Asked, result: Comparison, progress: Callable[[str], None], stop: asyncio.Event
+) -> Comparison:
+    """The result with the ladder of the last device that ran; a note where there is none. `stop` gives it up."""
     ran = [device.uri for device in result.devices if not device.error]
     good = [s for s, r in zip(asked.samples, result.recordings, strict=False) if not r.error]
+    if not ran or not good:
+        return _noted(result, "no ladder: nothing ran")
+    cases = [Case(sample.name, sample.source, sample.label) for sample in good]
+    walking = asyncio.create_task(
+        walk(asked.network, ran[-1], cases, limit_us=result.options.limit_us, progress=progress)
+    )
+    given_up = asyncio.create_task(stop.wait())
+    await asyncio.wait({walking, given_up}, return_when=asyncio.FIRST_COMPLETED)
+    given_up.cancel()
+    if not walking.done():
+        walking.cancel()
+        await asyncio.wait([walking])
+        return _noted(result, "no ladder: stopped")
     try:
-        if not ran or not good:
-            raise ConfigError("nothing ran")
-        cases = [Case(sample.name, sample.source, sample.label) for sample in good]
-        ladder = await walk(
-            asked.network, ran[-1], cases, limit_us=result.options.limit_us, progress=progress
-        )
+        return dataclasses.replace(result, ladder=await walking)
     except NrtError as error:
-        return dataclasses.replace(result, notes=(*result.notes, f"no ladder: {error}"))
-    return dataclasses.replace(result, ladder=ladder)
+        return _noted(result, f"no ladder: {error}")
+
+
+def _noted(result: Comparison, note: str) -> Comparison:
+    return dataclasses.replace(result, notes=(*result.notes, note))
 
 
 def _write(result: Comparison, out: Path) -> None:

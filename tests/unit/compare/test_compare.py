@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nrt import formats
-from nrt.compare import Comparison, Options, compare
+from nrt.compare import Comparison, Options, Recording, compare
 from nrt.dataset import Sample
 from nrt.device import Device
 from nrt.errors import ConfigError
@@ -261,6 +261,22 @@ async def test_the_raster_is_of_the_recording_that_agrees_least() -> None:
     assert hidden.trains[0] is not None
     assert hidden.trains[0] != hidden.trains[1]
     assert out.end == 60 * DT
+
+
+async def test_what_is_stopped_keeps_what_it_has() -> None:
+    stop = asyncio.Event()
+
+    def first(index: int, _: Recording) -> None:
+        if index == 1:
+            stop.set()
+
+    sources = [recording(seed) for seed in range(5)]
+    result = await asyncio.wait_for(
+        compare(network(), sources, ["reference:", "cpu:"], done=first, stop=stop), 60
+    )
+    assert len(result.recordings) == 2
+    assert "stopped after 2 of 5 recordings" in result.notes
+    assert result.pairs[0].populations[0].exact
 
 
 async def test_what_does_not_end_needs_a_limit() -> None:
