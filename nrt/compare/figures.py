@@ -154,7 +154,8 @@ class Delay:
         spread = (
             "" if self.spread_us is None else f" ({self.us:.0f} µs, quartiles {self.spread_us:.0f} apart)"
         )
-        return f"{self.steps:+d} steps{spread}{'' if self.constant else ', not constant'}"
+        unit = "step" if abs(self.steps) == 1 else "steps"
+        return f"{self.steps:+d} {unit}{spread}{'' if self.constant else ', not constant'}"
 
 
 @dataclass(frozen=True, slots=True)
