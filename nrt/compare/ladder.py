@@ -50,9 +50,9 @@ async def walk(
     software: the device that runs rungs which are networks · limit_us: how much of each recording is taken
     progress: called with what is run next, in a few words
 
-    Raises ConfigError without cases, and for an accuracy without labels; StreamError where none can be read; DeployError
-    where the network does not fit the device at all; DeviceError where not even the float network runs, or no recording
-    runs on every rung.
+    Raises ConfigError without cases, and for an accuracy without labels; StreamError where none can be read;
+    DeployError where the network does not fit the device at all; DeviceError where not even the float network runs, or
+    no recording runs on every rung.
     """
     if not cases:
         raise ConfigError("the ladder needs at least one recording")

@@ -13,10 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nrt.compare.ladder import Case, walk
+from nrt.compare.ladder_load import busiest
 from nrt.compare.ladder_measure import distance
 from nrt.compare.ladder_result import Ladder, Step
+from nrt.compare.recorded import Recorded
+from nrt.compare.train import Train
 from nrt.errors import ConfigError, StreamError, Unsupported
 from nrt.network import Network, neuron
+from nrt.packet import SPIKE
 from tests.unit.compare.ladder_cases import chain, drawn, pixels
 
 
@@ -102,6 +106,17 @@ def test_cores_that_drop_what_they_cannot_do_are_named_as_overloaded() -> None:
     named = {(each.kind, each.layer, each.rung) for each in ladder.findings}
     assert ("overloaded", "first", "link") in named
     assert any(each.cause == "link" for each in ladder.advice)
+
+
+def test_the_rate_of_synaptic_operations_is_that_of_the_busiest_ten_milliseconds() -> None:
+    """Ten events in the first 10 ms and three in the next, eight synapses each; a hidden spike has two more."""
+    network = chain(4, ("first", np.ones((8, 4)), neuron()), ("last", np.ones((2, 8)), neuron()))
+    case = pixels("r", [0] * 10 + [3, 2, 1] + [-1] * 7)
+    assert isinstance(case.source, Recorded)
+    fired = np.zeros(3, SPIKE)
+    fired["t"], fired["v"] = [500, 12_000, 13_000], [1, 1, 4]
+    trains = {"first": Train.of(fired, network["first"], 0, 20, 1_000)}
+    assert busiest(network, case.source, trains) == {"first": 80 / 0.01, "last": 10 / 0.01}
 
 
 def test_a_line_whose_losses_the_protocol_repairs_costs_nothing() -> None:
