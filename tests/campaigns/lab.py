@@ -146,9 +146,9 @@ async def campaign(recordings: int, kills: int, seed: int) -> bool:
     print(f"rows that needed a second attempt on their device: {sum(row.attempts > 1 for row in found.rows)}")
     for each in found.not_run:
         print(f"refused: {each}")
-    for each in summaries(found.rows):
-        interval = f"{100 * each.low:.1f} to {100 * each.high:.1f} %"
-        print(f"{each.device:24} {each.right} of {each.of} right ({interval})")
+    for summary in summaries(found.rows):
+        interval = f"{100 * summary.low:.1f} to {100 * summary.high:.1f} %"
+        print(f"{summary.device:24} {summary.right} of {summary.of} right ({interval})")
     print(
         "\n".join(wrong)
         or "every item has one row; answers, events, spikes and synaptic operations as on one machine"
