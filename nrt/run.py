@@ -97,10 +97,13 @@ class Run:
         self._tally.received(packet)
         return packet
 
-    def stop(self) -> None:
-        """Ends the run early but in order: nothing more is read, what was sent is computed and delivered."""
+    def stop(self, why: str = "stopped by the user") -> None:
+        """Ends the run early but in order: nothing more is read, what was sent is computed and delivered.
+
+        why: what the report says ended it
+        """
         self._stopping = True
-        self._tally.error = self._tally.error or "stopped by the user"
+        self._tally.error = self._tally.error or why
         if self._pump_task is not None:
             self._pump_task.cancel()
 

@@ -144,22 +144,36 @@ class Session:
     async def measure(
         self, source: str | Path, meters: Sequence[Meter], *, windows: int = WINDOWS, seconds: float = 0.0
     ) -> Report:
-        """Streams a recording again and again while `meters` look; the last run's report, with their figures in it.
+        """Streams a source again and again while `meters` look; the last run's report, with their figures in it.
 
         windows, seconds: how many, and how long at least; see `nrt.profile.meters.measure`, which says how. Figures
-        are of one run. Raises ConfigError for a source without an end, DeviceError for meters that cannot be trusted.
+        are of one run: of a recording, or of `seconds` of a source that has no end. Raises ConfigError for such a
+        source without `seconds`, DeviceError for meters that cannot be trusted.
         """
-        if not registry.source(source).finite:
-            raise ConfigError(
-                f"{source} has no end: record it first, a meter needs the same work again and again"
-            )
+        endless = not registry.source(source).finite
+        if endless and seconds <= 0:
+            raise ConfigError(f"{source} has no end; say how long a window is, such as 60s")
         last: list[Report] = []
 
         async def once() -> None:
-            last[:] = [await self.run(source)]
+            last[:] = [await self._for(source, seconds) if endless else await self.run(source)]
 
         energy = await measure(meters, once, windows=windows, seconds=seconds)
         return dataclasses.replace(last[0], energy=(*energy, *last[0].energy))
+
+    async def _for(self, source: str | Path, seconds: float) -> Report:
+        """A run of `seconds` of a source without an end."""
+        run = self.stream(source)
+        async with run:
+            end = asyncio.get_running_loop().call_later(
+                seconds, run.stop, f"its window of {seconds:g} s is over"
+            )
+            try:
+                async for _ in run:
+                    pass
+            finally:
+                end.cancel()
+        return run.report
 
     async def run_all(
         self,

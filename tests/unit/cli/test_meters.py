@@ -21,6 +21,7 @@ from nrt.errors import ConfigError, NotFound
 from nrt.network import Dense, Network, Population, Projection, neuron
 from nrt.packet import EVENT
 
+ENDLESS = "synth:uniform?width=2&height=2&velocity=20&seconds=0&light=5000&contrast=20"
 KIT = "ppk2+emu:?volts=3.3&amps=0.02"
 
 
@@ -84,11 +85,15 @@ async def test_a_run_is_measured_and_keeps_its_models_beside(recording: Path) ->
     assert report.events == 50
 
 
-async def test_a_source_without_an_end_cannot_be_measured() -> None:
+async def test_a_source_without_an_end_is_measured_for_as_long_as_a_window() -> None:
     async with nrt.open("cpu:") as session:
         await session.deploy(network())
-        with pytest.raises(ConfigError, match="has no end: record it first"):
-            await session.measure("synth:bar?seconds=0", [registry.meter(KIT)])
+        with pytest.raises(ConfigError, match="say how long a window is"):
+            await session.measure(ENDLESS, [registry.meter(KIT)])
+        report = await session.measure(ENDLESS, [registry.meter(KIT)], windows=2, seconds=0.4)
+    assert report.error == "its window of 0.4 s is over"
+    assert (report.energy[0].kind, report.energy[0].windows) == ("modelled", 2)  # the kit is emulated
+    assert report.events > 0
 
 
 def test_an_unknown_meter_lists_those_that_there_are() -> None:
