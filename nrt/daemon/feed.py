@@ -17,7 +17,7 @@ from nrt.packet import Packet
 from nrt.source import Source
 
 DEPTH: Final = 4
-"""Packets that wait here while a run takes them."""
+"""Packets that wait here at most while a run takes them."""
 HELD: Final = 64 << 20
 """Bytes of events that may wait while none does: half a second of the fastest camera, a minute of a usual one."""
 
@@ -60,6 +60,13 @@ class Feed:
             self._task = asyncio.create_task(self._pull(), name="nrt.feed")
         return Portion(self)
 
+    def end(self) -> None:
+        """Takes nothing more from the source; the portion ends when what waits here was taken."""
+        self._ended = True
+        self._changed.set()
+        if self._task is not None:
+            self._task.cancel()
+
     def hold(self) -> None:
         """Nobody takes for a while: more may wait."""
         self._holding = True
@@ -86,15 +93,15 @@ class Feed:
         packets = self.source.packets()
         try:
             async for packet in packets:
+                self._items.append(packet)
+                self._bytes += packet.data.nbytes
+                self._changed.set()
                 done = self._see(packet)
                 if done is not None:
                     await done
                 while not self._has_room():
                     self._room.clear()
                     await self._room.wait()
-                self._items.append(packet)
-                self._bytes += packet.data.nbytes
-                self._changed.set()
         except Exception as error:
             self.error = error
         finally:

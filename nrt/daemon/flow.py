@@ -114,10 +114,10 @@ class Flow:
         return not (self._ending or self.feed.ended)
 
     def end(self) -> None:
-        """Ends between two packets: what was taken is computed and delivered, then everything is closed."""
+        """Ends between two packets: what the source gave is computed and delivered, then everything is closed."""
         self._ending = True
-        if self._portion is not None:
-            self._portion.end()
+        if self.feed is not None:
+            self.feed.end()
 
     async def reset(self) -> None:
         """The network's state as after `deploy`; no packet is lost. Returns when it is done."""

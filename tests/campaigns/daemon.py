@@ -202,15 +202,15 @@ class Campaign:
         kinds: dict[str, Callable[[], Awaitable[None]]] = {
             "kill -9 broker": self._kill_broker,
             "kill -9 daemon": self._kill_daemon,
-            "kill -9 both": self._kill_both,
-            "broker hangs": self._hang_broker,
             "unplug camera": self._unplug,
             "device stalls": self._stall,
+            "bad reload": self._reload,
+            "hostile payloads": self._hostile,
+            "kill -9 both": self._kill_both,
+            "broker hangs": self._hang_broker,
             "device lost": self._die,
             "clock step": self._step,
-            "hostile payloads": self._hostile,
             "hostile requests": self._requests,
-            "bad reload": self._reload,
             "restart by SIGTERM": self._terminate,
         }
         if self._full:
