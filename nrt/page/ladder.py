@@ -19,7 +19,8 @@ def drawn(ladder: Ladder) -> Content:
     ]
     note = (
         f"From the network in float to {ladder.device}, rung by rung, over {ladder.recordings} recordings: {what}. "
-        "Red bars lose, green ones win back; whiskers are 95 % intervals, pale bars cannot be told from zero."
+        "Red bars lose, green ones win back; whiskers are 95 % intervals, differences "
+        "percentage points; pale bars cannot be told from zero."
     )
     return section(
         "Where the difference comes from",
@@ -104,6 +105,7 @@ def waterfall(ladder: Ladder) -> Markup:
             text(across(at), bottom + 14, f"{100 * at:.3g} %", "mid"),
         )
         for at in ticks(min(reach), max(reach), 6)
+        if -1e-9 <= at <= 1 + 1e-9
     ]
     return svg(1000, bottom + 20, "ladder: waterfall", axis, parts)
 
@@ -115,7 +117,8 @@ def _reach(ladder: Ladder, ran: list[Step]) -> list[float]:
         if later.change is not None:
             found += [earlier.loss + later.change.low, earlier.loss + later.change.high]
     found.append(ran[-1].loss + (ladder.interaction or 0.0))
-    room = max(max(found) - min(found), 0.02) * 0.04
+    span = max(found) - min(found)
+    room = max(0.04 * span, (0.02 - span) / 2)
     return [min(found) - room, max(found) + room]
 
 
@@ -142,7 +145,7 @@ def _said(ladder: Ladder, step: Step) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value + 0.0:+.1f} %" if abs(value) >= 5e-4 else "0.0 %"
+    return f"{100 * value:+.1f} points" if abs(value) >= 5e-4 else "0.0 points"
 
 
 def _interaction(ladder: Ladder) -> str:
@@ -175,12 +178,18 @@ def _steps(ladder: Ladder) -> Markup:
         )
         for step in ladder.steps
     ]
-    head = ("rung", "figure", "changes the loss by", "alone by", "p", "what it is", "runs on")
+    head = ("rung", "figure", "changes the loss by, points", "alone by", "p", "what it is", "runs on")
     return grid(head, rows, numbers=False)
 
 
 def _interval(change: Change | None) -> str:
-    return "" if change is None else f"{change.value:+.1%} ({change.low:+.1%} to {change.high:+.1%})"
+    return "" if change is None else _points(change)
+
+
+def _points(change: Change) -> str:
+    """In percentage points, with its interval."""
+    value, low, high = (f"{100 * each + 0.0:+.1f}" for each in (change.value, change.low, change.high))
+    return f"{value} ({low} to {high})"
 
 
 def _layers(ladder: Ladder) -> Content:
@@ -191,7 +200,7 @@ def _layers(ladder: Ladder) -> Content:
         return None
     return (
         el("h3", "Layer by layer"),
-        grid(("rung", "layer", "changes the loss by", ""), rows, numbers=False),
+        grid(("rung", "layer", "changes the loss by, points", ""), rows, numbers=False),
     )
 
 

@@ -146,3 +146,21 @@ async def test_a_failure_comes_after_everything_that_was_ready_and_again_to_whoe
     for _ in range(2):
         with pytest.raises(DeviceLost):
             await made.next()
+
+
+@pytest.mark.parametrize(("back", "late"), [(1_100, 0), (1_350, 250)])
+def test_a_packet_says_when_the_board_had_come_to_it_and_was_done(back: int, late: int) -> None:
+    made = flight()
+    due = 5_000_000
+    made.launch(Sent(1, 0, 1_000, 0, due=due, begun=due))
+    made.receive(rows((DVS, 1, back)), due + 9_000_000)
+    (packet,) = taken(made)
+    assert (packet.begun, packet.done) == (due, due + 1_000 * late)
+
+
+def test_a_board_whose_clock_ran_ahead_was_done_at_the_latest_when_its_answer_came() -> None:
+    made = flight()
+    made.launch(Sent(1, 0, 1_000, 0, due=5_000_000, begun=5_000_000))
+    made.receive(rows((DVS, 1, 1_350)), 5_100_000)
+    (packet,) = taken(made)
+    assert packet.done == packet.stamp == 5_100_000

@@ -140,11 +140,11 @@ def test_a_waterfall_of_distances_grows_to_the_right_and_shows_its_interaction()
     ((begin, length),) = bars(drawn, "between")
     assert begin == pytest.approx(x + width, abs=0.2)
     assert length == pytest.approx(width / 6, abs=0.3)
-    assert "+5.0 %" in drawn
+    assert "+5.0 points" in drawn
 
 
 def test_a_ladder_without_any_difference_or_any_run_is_drawn_too() -> None:
-    assert "0.0 %" in ladder.waterfall(walked(0.1, 0.1))
+    assert "0.0 points" in ladder.waterfall(walked(0.1, 0.1))
     assert "no rung could be run" in ladder.waterfall(walked(float("nan")))
 
 

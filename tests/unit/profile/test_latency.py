@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nrt
+from nrt import formats
 from nrt.clock import now
 from nrt.device import Device, Placement
 from nrt.network import Network, Population
@@ -272,3 +274,24 @@ async def test_a_simulator_says_when_it_computed() -> None:
     assert phases["device"].packets == 20
     assert 0 < phases["device"].mean <= latency.maximum
     assert phases["return"].maximum == 0
+
+
+async def test_how_late_a_cameras_events_arrive_is_told_through_filter_and_reconnection(
+    tmp_path: Path,
+) -> None:
+    film = tmp_path / "film.es"
+    with formats.create(film, "es", (2, 128, 128)) as writer:
+        writer.write(events(*((1_000 * k, k % 128, 0, 1) for k in range(200))))
+    uri = f"edvs+emu:?plays=file:{film}&reconnect=1s&filter=polarity:on"
+    network = Network((Population("input", (2, 128, 128)),), (), ("input",), ("input",))
+    async with asyncio.timeout(60), nrt.open("null:") as session:
+        await session.deploy(network)
+        async with session.stream(uri) as run:
+            answers = 0
+            async for _ in run:
+                answers += 1
+                if answers == 5:
+                    break
+    (sensor,) = [phase for phase in run.report.latency.phases if phase.name == "sensor"]
+    assert 1 <= sensor.packets <= run.report.packets
+    assert sensor.minimum >= 0
