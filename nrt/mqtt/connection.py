@@ -36,7 +36,7 @@ _PATIENCE: Final = 5.0
 """Seconds that the broker's answer to anything may take."""
 _TRYING: Final = 2.0
 """The same while it is unknown whether it speaks MQTT 5, and for a subscription."""
-_GOODBYE: Final = 0.5
+_GOODBYE: Final = 0.3
 """Seconds for closing in order."""
 _HIGH, _LOW = 256, 64
 """Messages that wait here when reading stops, and when it goes on."""
@@ -130,8 +130,9 @@ class Dialer:
         opening = asyncio.ensure_future(connection.open())
         try:
             await asyncio.shield(opening)
-        except asyncio.CancelledError:  # paho connects in a thread, which nothing stops: wait, then close
-            await asyncio.wait([opening], timeout=_REACH + _GOODBYE)
+        except asyncio.CancelledError:
+            if not connection.reached:  # paho connects in a thread, which nothing stops
+                await asyncio.wait([opening], timeout=_REACH + _GOODBYE)
             opening.cancel()
             await asyncio.wait([opening])
             if opening.cancelled() or opening.exception() is None:
@@ -177,6 +178,11 @@ class Connection:
         self._paho.connect_timeout = _REACH
         self._told_lost: Callable[..., None] = self._paho.on_disconnect
         self._paho.on_disconnect = self._on_disconnect
+
+    @property
+    def reached(self) -> bool:
+        """Whether there is a line to the broker, answered or not."""
+        return self._paho.socket() is not None
 
     async def open(self) -> Self:
         """Connects. Raises as `Dialer.connect` says."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("nrt.daemon")
 
-FAREWELL: Final = 0.8
+FAREWELL: Final = 0.6
 """Seconds in which a daemon that ends sends what waits."""
 DESCRIBE: Final = 2.0
 """Seconds between two looks at whether the node's description changed."""
