@@ -83,6 +83,17 @@ async def compared(case: Study, count: int) -> tuple[Comparison, list[Ladder]]:
     return dataclasses.replace(found, sources=(data.name,), ladder=ladders[0]), ladders
 
 
+def slim(found: Comparison) -> Comparison:
+    """Without what only a page draws: rasters, and the histograms of latency."""
+    devices = tuple(
+        dataclasses.replace(each, latency=dataclasses.replace(each.latency, buckets=(), phases=()))
+        if each.latency
+        else each
+        for each in found.devices
+    )
+    return dataclasses.replace(found, rasters=(), devices=devices)
+
+
 def section(case: Study, found: Comparison, ladders: list[Ladder]) -> str:
     """What the page says of one network."""
     text = str(dataclasses.replace(found, ladder=None))
@@ -105,8 +116,7 @@ def main() -> None:
     parts, made = [INTRO], ""
     for case in studies():
         found, ladders = asyncio.run(compared(case, chosen.count))
-        kept = dataclasses.replace(found, rasters=())
-        (folder / f"{case.name}.json").write_text(kept.to_json(None) + "\n", encoding="utf-8")
+        (folder / f"{case.name}.json").write_text(slim(found).to_json(None) + "\n", encoding="utf-8")
         (folder / f"{case.name}.html").write_text(found.to_html(), encoding="utf-8")
         parts.append(section(case, found, ladders))
         made = (
