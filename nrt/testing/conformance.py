@@ -296,6 +296,19 @@ class DeviceConformance:
         """A network that no device with limits can hold."""
         return small(inputs=8, hidden=400_000, outputs=2)
 
+    async def test_the_way_from_float_begins_at_the_network_and_ends_at_the_device(self) -> None:
+        network, device = self.network(), self.device()
+        rungs = device.rungs(network)
+        assert rungs[0].network.hash == network.hash
+        assert (
+            rungs[-1].on.partition(":")[0].partition("+")[0] == device.uri.partition(":")[0].partition("+")[0]
+        )
+        assert len({rung.name for rung in rungs}) == len(rungs)
+        shapes = [(p.name, p.shape) for p in network.populations]
+        for rung in rungs:
+            assert [(p.name, p.shape) for p in rung.network.populations] == shapes
+            assert rung.what
+
     async def test_energy_says_how_it_was_had(self) -> None:
         async with self.session() as session:
             await self.play(session, self.stimulus())
