@@ -35,6 +35,8 @@ from nrt.errors import ConfigError, NrtError
 
 UPLOADS: Final = "uploads"
 """Folder of what was uploaded, in the folder of models: `deploy` takes it by this path."""
+LONGEST: Final = 600.0
+"""Seconds that an upload may take."""
 MOST: Final = 32
 """Viewers at a time."""
 _OPEN: Final = frozenset({"/login", "/healthz", "/readyz", *static.PATHS})
@@ -123,6 +125,7 @@ class Pages:
     def __init__(self, node: Node, settings: Settings, audience: Audience) -> None:
         self._node, self._settings, self._audience = node, settings, audience
         self._access = Access(settings)
+        self._uploading = asyncio.Lock()
 
     def application(self) -> web.Application:
         """The routes behind the checks."""
@@ -186,9 +189,14 @@ class Pages:
         return _json(reply.to_dict(), 200 if reply.ok else 409)
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
+        if self._uploading.locked():
+            return _error(503, "another upload is under way; try again when it is done")
         limit, folder = self._settings.upload, self._node.folder / "models" / UPLOADS
         try:
-            taken = await upload.take(request.content.iter_chunked(1 << 16), folder, limit)
+            async with self._uploading, asyncio.timeout(LONGEST):
+                taken = await upload.take(request.content.iter_chunked(1 << 16), folder, limit)
+        except TimeoutError:
+            return _error(408, f"an upload may take {LONGEST:.0f} s")
         except upload.TooLarge as error:
             return _error(413, str(error))
         except NrtError as error:
@@ -198,9 +206,8 @@ class Pages:
         _log.info(
             "%s uploaded %s, %s bytes: %s", request.remote, taken.path.name, f"{taken.size:,}", taken.about
         )
-        return _json(
-            {"path": str(taken.path), "sha256": taken.sha256, "size": taken.size, "about": taken.about}
-        )
+        path = f"{UPLOADS}/{taken.path.name}"
+        return _json({"path": path, "sha256": taken.sha256, "size": taken.size, "about": taken.about})
 
     async def _live(self, request: web.Request) -> web.StreamResponse:
         if len(self._audience) >= MOST:

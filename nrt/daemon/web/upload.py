@@ -82,7 +82,8 @@ def _look(path: Path) -> str:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the oldest, and what a daemon that was killed left half done."""
+    """Removes the oldest, and what a daemon that was killed left half done; there is one upload at a time."""
     found = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in [each for each in found if each.suffix in _BEGINNINGS.values()][KEPT:]:
+    whole = [path for path in found if path.suffix in _BEGINNINGS.values()]
+    for path in (*whole[KEPT:], *folder.glob(".upload.*")):
         path.unlink(missing_ok=True)

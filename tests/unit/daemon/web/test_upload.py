@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -75,6 +76,37 @@ async def test_only_the_newest_stay(tmp_path: Path) -> None:
     assert len(kept(tmp_path)) == upload.KEPT
     assert taken.path.name in kept(tmp_path)
     assert f"{0:064x}.nir" not in kept(tmp_path)
+
+
+async def test_what_a_killed_daemon_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".upload.abc").write_bytes(b"half")
+    taken = await upload.take(parts(NETWORK.read_bytes()), tmp_path, 10**9)
+    assert kept(tmp_path) == [taken.path.name]
+
+
+async def test_there_is_one_upload_at_a_time(serve: Serve) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        data = NETWORK.read_bytes()
+        yield data[:1000]
+        begun.set()
+        await go_on.wait()
+        yield data[1000:]
+
+    async with serve() as box, aiohttp.ClientSession() as session:
+        first = asyncio.create_task(session.post(f"{box.url}api/models", data=slow()))
+        async with asyncio.timeout(60):
+            await begun.wait()
+            folder = box.node.folder / "models" / "uploads"
+            while not list(folder.glob(".upload.*")):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        async with session.post(f"{box.url}api/models", data=b"x") as answer:
+            assert answer.status == 503
+            assert "another upload is under way" in (await answer.json())["error"]
+        go_on.set()
+        async with asyncio.timeout(60):
+            assert (await first).status == 200
 
 
 async def test_what_is_uploaded_over_http_can_be_deployed_by_its_path(serve: Serve) -> None:
