@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from typing import Final
+
+from nrt.clock import now, readable
 
 FIRST: Final = 0.5
 """Seconds before the first attempt."""
@@ -12,6 +15,8 @@ CALM: Final = 60.0
 """Seconds that it must have worked for, to begin anew with the shortest delay."""
 SPREAD: Final = 0.25
 """Part of a delay by which it is longer or shorter at random, so that many nodes do not come back at once."""
+STORM: Final = (5, 120_000_000_000)
+"""So many restarts within so many ns are worth telling."""
 
 
 class Backoff:
@@ -32,3 +37,21 @@ class Backoff:
     def reset(self) -> None:
         """Begins anew with the shortest delay."""
         self._delay = self._first
+
+
+class Storm:
+    """Tells, once for each time, that there are many restarts."""
+
+    def __init__(self) -> None:
+        self._restarts: deque[int] = deque(maxlen=STORM[0])
+        self._told = 0
+
+    def restarted(self) -> str:
+        """To be called at every restart; a phrase where there are too many and nobody was told of it, else ""."""
+        count, span = STORM
+        self._restarts.append(now())
+        if len(self._restarts) < count or now() - self._restarts[0] >= span:
+            return ""
+        before, self._told = self._told, now()
+        known = before and self._told - before <= span
+        return "" if known else f"restarted {count} times within {readable(span / 1e3)}"

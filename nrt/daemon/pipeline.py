@@ -14,14 +14,14 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from nrt.clock import now, readable
-from nrt.daemon.backoff import Backoff
+from nrt.clock import now
+from nrt.daemon.backoff import Backoff, Storm
 from nrt.daemon.config import PipelineConfig
+from nrt.daemon.ending import ASLEEP, CANCEL, Ending
 from nrt.daemon.flow import Ears, Flow
 from nrt.daemon.machine import temperature
 from nrt.daemon.notice import AlarmKind, Decision, Ids, Json, Notice, State, StateChange
@@ -42,12 +42,6 @@ LOOK: Final = 0.25
 """Seconds between two looks at whether packets pass."""
 END: Final = 1.5
 """Seconds in which a run may end in order; then it is cancelled."""
-CANCEL: Final = 1.0
-"""Seconds in which a cancelled run may close its device; then it is left alone."""
-ASLEEP: Final = 10_000_000_000
-"""ns without a look after which a pipeline's supervision counts as dead."""
-STORM: Final = (5, 120_000_000_000)
-"""So many restarts within so many ns are an alarm of their own."""
 METER: Final = 5_000_000_000
 """ns between two looks at the device's energy, the machine's temperature and what missed its deadline."""
 
@@ -83,10 +77,8 @@ class Pipeline:
         self._turn = asyncio.Lock()
         self._looked = now()
         self._since = self._metered = 0
-        self._restarts: deque[int] = deque(maxlen=STORM[0])
-        self._stormy = 0
-        self._left: list[tuple[int, asyncio.Task[None]]] = []
-        """What does not end, and since when."""
+        self._storm = Storm()
+        self._ending = Ending(self.name)
         self._energy: tuple[Energy, ...] = ()
         self._temperature: float | None = None
 
@@ -95,8 +87,7 @@ class Pipeline:
     @property
     def alive(self) -> bool:
         """Whether it is supervised, and nothing hangs that only the end of the process would end."""
-        self._left = [(since, task) for since, task in self._left if not task.done()]
-        if any(now() - since > ASLEEP for since, _ in self._left):
+        if self._ending.hangs:
             return False
         return self._task is None or self._task.done() or now() - self._looked < ASLEEP
 
@@ -323,7 +314,7 @@ class Pipeline:
             error = await self._attend(flow, task)
         finally:
             if not task.done():
-                await self._end(task, 0.0)
+                await self._ending.end(task, 0.0)
             self._flow = None
             witness.recent.clear()
             await self._close_outputs()
@@ -344,7 +335,7 @@ class Pipeline:
             if self._asked.is_set():
                 self._become(State.stopping)
                 flow.end()
-                await self._end(task, END)
+                await self._ending.end(task, END)
                 return None
             if task.done() or flow.at != "stream" or flow.feed is None:
                 continue
@@ -358,54 +349,27 @@ class Pipeline:
                 await self._meter(flow)
         return None
 
-    async def _end(self, task: asyncio.Task[None], patience: float) -> None:
-        """Waits for a flow that was asked to end, then cancels it, then leaves it alone."""
-        if patience:
-            await asyncio.wait([task], timeout=patience)
-        if not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=CANCEL)
-        if not task.done():
-            self._leave(task)
-
     async def _close_outputs(self) -> None:
         outputs, self.witness.outputs = self.witness.outputs, None
         if outputs is None:
             return
-        closing = asyncio.create_task(outputs.close(), name="nrt.outputs")
-        await asyncio.wait([closing], timeout=CANCEL)
+        await self._ending.end(asyncio.create_task(outputs.close(), name="nrt.outputs"), CANCEL)
         self.witness.totals.dropped += outputs.missed
-        if not closing.done():
-            self._leave(closing)
-
-    def _leave(self, task: asyncio.Task[None]) -> None:
-        """What does not end is left alone; after a while the pipeline counts as dead for it."""
-        self._left.append((now(), task))
-        log.error("%s does not end; it is left alone", task.get_name(), extra={"pipeline": self.name})
 
     async def _pause(self, delay: float, error: BaseException | None) -> None:
         self.witness.totals.restarts += 1
-        self._restarts.append(now())
         reason = str(error) if error is not None else "the source ended at once"
         if not isinstance(error, NrtError) and error is not None:
             reason = f"{type(error).__name__}: {error}"
             log.error("%s failed", self.name, exc_info=error, extra={"pipeline": self.name})
         self._become(State.backoff, f"{reason}; again in {delay:.1f} s")
-        self._storm()
+        if often := self._storm.restarted():
+            self.witness.alarm("restarts", f"{self.name} was {often}")
         until = now() + round(delay * 1e9)
         while (left := until - now()) > 0 and not self._asked.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), min(left / 1e9, 1.0))
             self._looked = now()
-
-    def _storm(self) -> None:
-        """An alarm for many restarts in a short time, one for each storm."""
-        count, span = STORM
-        if len(self._restarts) == count and now() - self._restarts[0] < span:
-            if not self._stormy or now() - self._stormy > span:
-                text = f"{self.name} was restarted {count} times within {readable(span / 1e3)}"
-                self.witness.alarm("restarts", text)
-            self._stormy = now()
 
     async def _meter(self, flow: Flow) -> None:
         self._temperature = temperature()

@@ -285,8 +285,8 @@ async def test_a_device_that_does_not_end_is_left_alone_and_the_pipeline_counts_
     """Only the end of the process can help then; the watchdog is not fed."""
     gate = asyncio.Event()
     monkeypatch.setattr("nrt.daemon.pipeline.END", 0.05)
-    monkeypatch.setattr("nrt.daemon.pipeline.CANCEL", 0.05)
-    monkeypatch.setattr("nrt.daemon.pipeline.ASLEEP", 0)
+    monkeypatch.setattr("nrt.daemon.ending.CANCEL", 0.05)
+    monkeypatch.setattr("nrt.daemon.ending.ASLEEP", 0)
 
     async def stuck(self: object) -> None:
         while not gate.is_set():
