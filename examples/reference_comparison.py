@@ -22,7 +22,7 @@ from nrt.compare.ladder import Case, walk
 from nrt.network import Encoding, Network
 from nrt_sim.models import digits
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).absolute().parent
 DOCS = HERE.parent / "docs"
 INTRO = """# Reference comparison
 
@@ -34,6 +34,7 @@ have, `loihi2+sim:` is Loihi 2's arithmetic. Every energy figure says whether it
 what, and from which source; figures of different kinds are not to be added or compared. Latency counts from when a
 packet was read: recordings were played as fast as each device took them, and boards that are emulated in real time wait
 for it.
+Latency and wall time are those of the machine named at the end, whatever else it was doing.
 """
 
 
@@ -80,7 +81,9 @@ async def compared(case: Study, count: int) -> tuple[Comparison, list[Ladder]]:
         recordings = [Case(sample.name, sample.source, sample.label) for sample in data.samples]
         ladders.append(await walk(case.network, device, recordings))
     print(f"{case.name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-    return dataclasses.replace(found, sources=(data.name,), ladder=ladders[0]), ladders
+    path = Path(found.reading["path"]).relative_to(HERE.parent.absolute())
+    reading = {**found.reading, "path": str(path)}  # wherever this checkout lies
+    return dataclasses.replace(found, sources=(data.name,), reading=reading, ladder=ladders[0]), ladders
 
 
 def slim(found: Comparison) -> Comparison:
