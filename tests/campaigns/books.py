@@ -24,15 +24,18 @@ class Books:
 
     def __init__(self) -> None:
         self.received: Counter[str] = Counter()
+        self.redelivered = 0
+        """Repeats that the broker itself made, as it could not know what had been acknowledged."""
         self.late: int = 0
         """Messages that came in another order than they were made in."""
         self._rows: defaultdict[Row, set[int]] = defaultdict(set)
         self._made: defaultdict[Row, int] = defaultdict(int)
 
-    def receive(self, payload: bytes) -> None:
-        """A message on a topic of decisions or alarms."""
+    def receive(self, payload: bytes, *, again: bool = False) -> None:
+        """A message on a topic of decisions or alarms. again: the broker says that it may have sent it before."""
         id = str(json.loads(payload)["id"])
         row, number = _take_apart(id)
+        self.redelivered += again and id in self.received
         self.received[id] += 1
         if self._rows[row] and number < max(self._rows[row]):
             self.late += 1
@@ -79,7 +82,7 @@ class Books:
         counts = ", ".join(f"{count:,} {kind}s" for kind, count in sorted(kinds.items()))
         return (
             f"received: {counts or 'nothing'} of {len(boots)} starts of the daemon; {len(self.missing)} missing, "
-            f"{self.repeats} repeated, {self.late} out of order"
+            f"{self.repeats} repeated ({self.redelivered} by the broker), {self.late} out of order"
         )
 
 

@@ -113,8 +113,12 @@ class Edge:
 
     def resident(self) -> int:
         """Bytes of memory that it holds."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGESIZE")
+        return _resident(self.pid)
+
+    def resident_beside(self) -> int:
+        """Bytes of memory of the processes that it has started, such as the broker."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
+        return sum(_resident(int(each)) for each in children)
 
     def descriptors(self) -> int:
         """Its open files, sockets and pipes."""
@@ -128,3 +132,8 @@ class Edge:
         """Seconds of processor that it has used."""
         fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")

@@ -71,10 +71,14 @@ port = {web}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The daemon at one moment. seconds: since the start; cores: busy since the sample before."""
+    """The daemon at one moment. seconds: since the start; cores: busy since the sample before.
+
+    resident: of the daemon; beside: of the broker that it started
+    """
 
     seconds: float
     resident: int
+    beside: int
     descriptors: int
     threads: int
     cores: float
@@ -82,7 +86,8 @@ class Sample:
 
     def __str__(self) -> str:
         return (
-            f"{self.seconds:7.0f} s  {self.resident / 1e6:7.1f} MB  {self.descriptors:3} fds  {self.threads:2} threads"
+            f"{self.seconds:7.0f} s  {self.resident / 1e6:7.1f} + {self.beside / 1e6:.1f} MB"
+            f"  {self.descriptors:3} fds  {self.threads:2} threads"
             f"  {self.cores:4.2f} cores  {self.frames:6} frames"
         )
 
@@ -138,6 +143,7 @@ class Soak:
                 Sample(
                     present - began,
                     self.edge.resident(),
+                    self.edge.resident_beside(),
                     self.edge.descriptors(),
                     self.edge.threads(),
                     cores,
@@ -227,11 +233,14 @@ def verdict(soak: Soak, growth: float) -> list[str]:
         f"memory: {samples[0].resident / 1e6:.1f} MB first, {samples[-1].resident / 1e6:.1f} MB last, {most:.1f} MB "
     )
     print(f"        at most; trend {per_hour:+.2f} MB per hour")
+    print(f"        the broker beside it: {max(each.beside for each in samples) / 1e6:.1f} MB at most")
     print(f"descriptors: {min(fds)} to {max(fds)}; threads: {max(each.threads for each in samples)} at most")
     print(f"cores busy: {np.mean([each.cores for each in samples]):.2f}")
     print(soak.books)
     half = len(settled) // 2
-    if per_hour > growth:
+    if samples[-1].seconds < 1_800:
+        print("        (buffers find their size in the first ten minutes: too short a run to judge by)")
+    elif per_hour > growth:
         wrong.append(f"memory grows by {per_hour:.1f} MB an hour, more than {growth:g}")
     if half > 2 and np.median(fds[half:]) > np.median(fds[:half]) + 2:
         wrong.append("descriptors grow")

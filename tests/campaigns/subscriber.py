@@ -45,4 +45,4 @@ class Subscriber:
         client.subscribe(self._filters)
 
     def _received(self, client: paho.Client, data: object, message: paho.MQTTMessage) -> None:
-        self._books.receive(bytes(message.payload))
+        self._books.receive(bytes(message.payload), again=message.dup)
