@@ -20,6 +20,7 @@ from nrt.device import Device
 from nrt.errors import ConfigError
 from nrt.network import Network
 from nrt.packet import Packet
+from nrt.profile.energy import Energy
 from nrt.profile.model import modelled
 from nrt.report import Report, Settings
 from nrt.source import Source
@@ -116,6 +117,16 @@ class Run:
         """What was measured: so far during the run, in all after it."""
         return self._tally.report(self._device, self._source, self._identity)
 
+    async def energy(self) -> tuple[Energy, ...]:
+        """What the run has taken so far: the device's own figures, and models of what it counted."""
+        device = self._device
+        own = await device.energy()  # first: a device elsewhere brings its counters along
+        seconds = self._tally.stream_s
+        models = modelled(
+            self._network, device.counters(), device.tables, seconds=seconds, dense=device.dense
+        )
+        return (*own, *models)
+
     def _check_shape(self) -> None:
         shape = self._source.shape
         if shape is not None and self._network.inputs:
@@ -146,14 +157,8 @@ class Run:
 
     async def _settle(self) -> None:
         """Takes the last figures and leaves the device ready for the next run."""
-        device = self._device
-        own = await device.energy()  # first: a device elsewhere brings its counters along
-        counters = device.counters()
-        models = modelled(
-            self._network, counters, device.tables, seconds=self._tally.stream_s, dense=device.dense
-        )
-        self._tally.counters = counters
-        self._tally.energy = (*own, *models)
+        self._tally.energy = await self.energy()
+        self._tally.counters = self._device.counters()
         self._tally.clock = self._device.clock
         await self._device.reset()
 

@@ -373,11 +373,14 @@ class Pipeline:
 
     async def _meter(self, flow: Flow) -> None:
         self._temperature = temperature()
-        if flow.present is not None and self.config.deadline is not None:
-            self.witness.judge(flow.present.report)
+        run = flow.present
+        if run is None:
+            return
+        if self.config.deadline is not None:
+            self.witness.judge(run.report)
         try:
             async with asyncio.timeout(1.0):
-                self._energy = await flow.session.device.energy()
+                self._energy = await run.energy()
         except (NrtError, TimeoutError) as error:
             log.debug("no energy: %s", error, extra={"pipeline": self.name})
 
