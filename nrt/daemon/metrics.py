@@ -84,6 +84,11 @@ def _families(node: Node) -> Iterator[Metric]:
     yield GaugeMetricFamily("nrt_resident_memory_bytes", "Memory that the daemon holds", resident())
     yield GaugeMetricFamily("nrt_open_descriptors", "Open file descriptors of the daemon", descriptors())
     yield CounterMetricFamily("nrt_node_alarms", "Alarms of the whole node", node.alarms)
+    services = GaugeMetricFamily("nrt_service_count", "Counts of a service", labels=["service", "what"])
+    for name, service in node.services.items():
+        for what, count in service.counters().items():
+            services.add_metric([name, what], count)
+    yield services
     pipelines = [(each, each.stats()) for each in node.pipelines.values()]
     yield _states(pipelines)
     for field, name, help in _COUNTERS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Service(ABC):
     @abstractmethod
     async def run(self, node: Node) -> None:
         """Serves until it is cancelled; whatever it opened is closed then."""
+
+    def counters(self) -> Mapping[str, int]:
+        """What waits, was dropped or refused, by name; for metrics. Called after `attach`."""
+        return {}
 
     async def drain(self) -> None:
         """Called before it is cancelled: what was promised goes out, as far as that is quick."""

@@ -56,6 +56,9 @@ class Helper(Service):
         if isinstance(notice, StateChange):
             self.log.append(notice.state)
 
+    def counters(self) -> dict[str, int]:
+        return {"waiting": 3}
+
     async def run(self, node: Node) -> None:
         self.log.append("run")
         if self._fails:
@@ -222,7 +225,7 @@ async def test_it_tells_of_itself_without_secrets(network: Path) -> None:
 
 
 async def test_prometheus_reads_its_metrics(network: Path) -> None:
-    config = configuration(network.parent, eye(network, decide=Duration(5_000)))
+    config = configuration(network.parent, eye(network, decide=Duration(5_000)), web=Settings())
     async with running(config) as (node, heard):
         await heard.decisions(3)
         families = {each.name: each for each in text_string_to_metric_families(exposition(node).decode())}
@@ -239,6 +242,8 @@ async def test_prometheus_reads_its_metrics(network: Path) -> None:
     assert buckets[-1].labels["le"] == "+Inf"
     (total,) = [s.value for s in families["nrt_latency_seconds"].samples if s.name.endswith("_count")]
     assert counts[-1] == total > 0
+    (waiting,) = families["nrt_service_count"].samples
+    assert (waiting.labels, waiting.value) == ({"service": "web", "what": "waiting"}, 3)
     assert {"nrt_spikes", "nrt_lost_events", "nrt_decisions", "nrt_restarts", "nrt_queue_packets"} <= set(
         families
     )
