@@ -82,7 +82,8 @@ class Flow:
             self._session, self.placement, self._stack = await self._open(nrt.open(config.device), network)
             self.network = network
             self.at = "source"
-            self.feed = Feed(config.open_source(), self._ears.saw)
+            source = await asyncio.to_thread(config.open_source)  # looks through what is installed
+            self.feed = Feed(source, self._ears.saw)
             await self.feed.open()
             self._ears.opened(self.feed.source, network)
             self.at = "stream"
