@@ -1,4 +1,4 @@
-"""Metrics and health: the node's figures as Prometheus reads them, and whether it lives and is ready.
+"""Metrics: the node's figures as Prometheus reads them.
 
 Names and units follow Prometheus' conventions (base units, `_total` for counters). A label `pipeline` says of which;
 `population` of which output; `kind` and `source` how an energy was had: measured, modelled or published figures are
@@ -22,7 +22,7 @@ from prometheus_client.registry import CollectorRegistry
 from nrt.clock import now
 from nrt.daemon.machine import descriptors, resident
 from nrt.daemon.node import Node
-from nrt.daemon.notice import Json, State
+from nrt.daemon.notice import State
 from nrt.daemon.pipeline import Pipeline
 from nrt.daemon.stats import BOUNDS_MS, Stats
 from nrt.version import __version__
@@ -46,23 +46,6 @@ def exposition(node: Node) -> bytes:
     registry = CollectorRegistry()
     registry.register(_Families(list(_families(node))))
     return generate_latest(registry)
-
-
-def healthy(node: Node) -> tuple[bool, dict[str, Json]]:
-    """Whether the daemon works: every pipeline is supervised and nothing hangs. What a watchdog asks."""
-    pipelines: dict[str, Json] = {name: each.alive for name, each in node.pipelines.items()}
-    ok = all(each.alive for each in node.pipelines.values())
-    return ok, {"ok": ok, "node": node.name, "boot": node.boot, "pipelines": pipelines}
-
-
-def ready(node: Node) -> tuple[bool, dict[str, Json]]:
-    """Whether the daemon does what it is there for: every pipeline that should run does."""
-    pipelines: dict[str, Json] = {name: each.state.value for name, each in node.pipelines.items()}
-    ok = node.up.is_set() and all(
-        each.state is State.running or (each.state is State.stopped and not each.wanted)
-        for each in node.pipelines.values()
-    )
-    return ok, {"ok": ok, "node": node.name, "boot": node.boot, "pipelines": pipelines}
 
 
 class _Families:

@@ -18,10 +18,10 @@ from typing import Any, Final
 from nrt import registry
 from nrt.daemon.config import Config, load
 from nrt.daemon.logs import Recent, setup
-from nrt.daemon.metrics import healthy
 from nrt.daemon.node import Node
 from nrt.daemon.notice import Notice, StateChange
 from nrt.daemon.systemd import Notifier
+from nrt.daemon.verdict import healthy
 from nrt.device import Placement
 from nrt.errors import ConfigError, NrtError, Unsupported
 from nrt.version import __version__

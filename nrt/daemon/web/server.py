@@ -21,7 +21,7 @@ from typing import ClassVar, Final
 
 from aiohttp import web
 
-from nrt.daemon import metrics
+from nrt.daemon import metrics, verdict
 from nrt.daemon.command import Command
 from nrt.daemon.node import Node, info
 from nrt.daemon.notice import Json
@@ -233,10 +233,10 @@ class Pages:
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _healthy(self, request: web.Request) -> web.StreamResponse:
-        return self._verdict(request, *metrics.healthy(self._node))
+        return self._verdict(request, *verdict.healthy(self._node))
 
     async def _ready(self, request: web.Request) -> web.StreamResponse:
-        return self._verdict(request, *metrics.ready(self._node))
+        return self._verdict(request, *verdict.ready(self._node))
 
     def _verdict(self, request: web.Request, well: bool, details: dict[str, Json]) -> web.StreamResponse:
         """Yes or no for everybody, why for those who may know."""

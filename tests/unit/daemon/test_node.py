@@ -16,10 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from nrt.daemon import config as configurations
 from nrt.daemon.command import Command
 from nrt.daemon.config import Config, PipelineConfig, SendConfig
-from nrt.daemon.metrics import exposition, healthy, ready
+from nrt.daemon.metrics import exposition
 from nrt.daemon.node import Node, bare, info
 from nrt.daemon.notice import Notice, State, StateChange
 from nrt.daemon.service import Service
+from nrt.daemon.verdict import healthy, ready
 from nrt.errors import ConfigError
 from nrt.registry import Duration
 from tests.unit.daemon.conftest import PATIENCE, Bench, Heard, at_once, configuration
