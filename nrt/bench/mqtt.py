@@ -29,7 +29,7 @@ from nrt.daemon.mqtt.settings import BrokerConfig, MqttConfig
 from nrt.daemon.node import Node
 from nrt.errors import DeviceError
 from nrt.mqtt.address import Address
-from nrt.mqtt.connection import Dialer
+from nrt.mqtt.dialer import Dialer
 from nrt.mqtt.topics import Topics
 from nrt.registry import Duration
 from nrt.report import Report, host

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as json_module
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ from nrt.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
     from nrt.daemon.command import Reply
+    from nrt.daemon.notice import Json
     from nrt.remote.fleet import Fleet, Seen
 
 T = TypeVar("T")
@@ -27,7 +29,7 @@ app = typer.Typer(
 BrokerUri = Annotated[
     str, typer.Option(envvar="NRT_BROKER", help="The broker, mqtt://host:port or mqtts://; also NRT_BROKER.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Pattern = Annotated[str, typer.Option(help="Nodes by name, with * and ?.")]
 Quiet = Annotated[
     float, typer.Option(min=0.05, help="Seconds without another node after which all are known.")
@@ -42,7 +44,7 @@ def list_nodes(
     nodes: Pattern = "*",
     quiet: Quiet = 0.5,
     prefix: Prefix = "nrt",
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """List nodes with their state and that of their pipelines."""
 
@@ -85,24 +87,32 @@ def run(
         list[str] | None,
         typer.Option("--set", help="An argument of the command, name=value; may be repeated."),
     ] = None,
+    package: Annotated[
+        Path | None, typer.Option(help="For deploy: a signed package of this machine, which is sent along.")
+    ] = None,
     within: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for replies.")] = 30.0,
     quiet: Quiet = 0.5,
     prefix: Prefix = "nrt",
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """Run one command on every node that is up and whose name matches; exit 1 if one of them did not carry it out."""
     from nrt.daemon.command import VERBS, Verb
+    from nrt.remote.model import deployment
 
     if verb not in VERBS:
         raise typer.BadParameter(f"'{verb}' is no command; there is {', '.join(VERBS)}")
     chosen: Verb = next(each for each in get_args(Verb) if each == verb)
-    arguments = dict(map(_pair, argument or ()))
+    arguments: dict[str, Json] = dict(map(_pair, argument or ()))
+    if package is not None:
+        if verb != "deploy":
+            raise typer.BadParameter("--package is for deploy")
+        arguments |= deployment(package)
 
     async def work(fleet: Fleet) -> dict[str, Reply]:
         up = [each.name for each in await fleet.nodes(nodes, quiet) if each.state == "ready"]
         if not up:
             raise NotFound(nodes, f"no node whose name matches '{nodes}' is up on {broker}")
-        return await fleet.command(up, chosen, pipeline, dict(arguments), within)
+        return await fleet.command(up, chosen, pipeline, arguments, within)
 
     replies = _with(broker, prefix, work)
     if json:
@@ -122,7 +132,7 @@ def ping(
     broker: BrokerUri = _USUAL,
     count: Annotated[int, typer.Option(min=1, help="How many commands.")] = 100,
     prefix: Prefix = "nrt",
-    json: Json = False,
+    json: AsJson = False,
 ) -> None:
     """Measure the round trip of a command: sent, carried out by the node, answered."""
 

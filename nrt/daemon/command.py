@@ -17,6 +17,9 @@ VERBS: Final[tuple[Verb, ...]] = get_args(Verb)
 LOOKING: Final[frozenset[Verb]] = frozenset({"snapshot", "report", "state"})
 """Verbs that change nothing."""
 
+BUSY: Final = "busy:"
+"""How the error of a reply begins that means: not carried out, send it again with the same id."""
+
 _LONGEST: Final = 128
 """Characters of an id or a name; ids of ours have 36."""
 _REMEMBERED: Final = 1024

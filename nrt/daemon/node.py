@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("nrt.daemon")
 
-FAREWELL: Final = 1.0
-"""Seconds in which services may send what was promised, after the pipelines ended; and again to close."""
+STOP: Final = 3.5
+"""Seconds in which the pipelines stop; one that is being deployed to may need more, and is left alone."""
+FAREWELL: Final = 0.4
+"""Seconds in which services may send what was promised, all at once, after the pipelines ended."""
+CLOSE: Final = 0.6
+"""Seconds in which a service closes then. All three together leave some of the five that a daemon may take to end."""
 
 
 class Node:
@@ -140,7 +144,7 @@ class Node:
                 await self._pipelines.pop(name).stop()
             for name in configuration.SERVICES:
                 if config.tables.get(name) != self.config.tables.get(name):
-                    await self._remove_service(name)
+                    await self._end_services([name] if name in self._services else [])
                     if name in config.tables:
                         self._add_service(name, config.tables[name])
             self.config = config
@@ -268,26 +272,38 @@ class Node:
             self.alarm("service", f"{name} failed: {reason}; again in {delay:.1f} s")
             await asyncio.sleep(delay)
 
-    async def _remove_service(self, name: str) -> None:
-        service, task = self._services.pop(name, (None, None))
-        if service is None or task is None:
-            return
-        try:
-            async with asyncio.timeout(FAREWELL):
-                await service.drain()
-        except Exception as error:
-            log.debug("%s had more to send", name, exc_info=error)
-        task.cancel()
-        await asyncio.wait([task], timeout=FAREWELL)
+    async def _end_services(self, names: Sequence[str]) -> None:
+        """All say goodbye at once, then close at once, except those that the others may need."""
+        ending = [(name, *self._services.pop(name)) for name in names]
+        await asyncio.gather(*(_drain(name, service) for name, service, _ in ending))
+        for last in (False, True):
+            tasks = [task for _, service, task in ending if service.last is last and task is not None]
+            for each in tasks:
+                each.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=CLOSE / 3 if last else CLOSE)
 
     async def _end_all(self) -> None:
-        """Trials first, then the pipelines, all at once; then the services, the last begun first."""
+        """Trials first, then the pipelines, all at once; then the services."""
         if self.models is not None:
             await self.models.close()
-        await asyncio.gather(*(each.stop() for each in self._pipelines.values()))
-        for name in reversed(list(self._services)):
-            await self._remove_service(name)
+        stops = [asyncio.create_task(each.stop(), name="nrt.stop") for each in self._pipelines.values()]
+        if stops:
+            ended, late = await asyncio.wait(stops, timeout=STOP)
+            for each in ended:
+                each.result()
+            if late:
+                log.error("%d pipelines do not stop; they are left alone", len(late))
+        await self._end_services(list(self._services))
         await asyncio.to_thread(self._reports.close)
+
+
+async def _drain(name: str, service: Service) -> None:
+    try:
+        async with asyncio.timeout(FAREWELL):
+            await service.drain()
+    except Exception as error:
+        log.debug("%s had more to send", name, exc_info=error)
 
 
 def info(node: Node) -> dict[str, Json]:

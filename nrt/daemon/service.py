@@ -19,6 +19,8 @@ class Service(ABC):
     """
 
     settings: ClassVar[type[Any]]
+    last: ClassVar[bool] = False
+    """Whether it ends after all others, which may need it."""
 
     def attach(self, node: Node) -> None:
         """Gets ready. Raises ConfigError where the daemon must not start so."""

@@ -3,9 +3,13 @@
 | module     | what is there                                                                      |
 |------------|------------------------------------------------------------------------------------|
 | address    | how a broker is named, and the options and secrets to connect with                 |
-| connection | a connection: aiomqtt, in one place                                                |
+| dialer     | opens connections                                                                  |
+| connection | an open connection                                                                 |
+| library    | aiomqtt, which is asyncio-mqtt under its new name                                  |
+| gate       | the queue of what came, which has reading stop while it is long                    |
 | topics     | the names of topics                                                                |
 | codec      | events and spikes as messages: a header of 24 bytes and packed records             |
+| sender     | publishing in order, with several messages on their way                            |
 | link       | a device used from afar: the messages both ways                                    |
 | networks   | a network as bytes, without pickle                                                 |
 """

@@ -86,6 +86,15 @@ def node_of(topic: str, prefix: str = PREFIX) -> str:
     return unescape(rest.partition("/")[0]) if head == prefix else ""
 
 
+def matches(filter: str, topic: str) -> bool:
+    """Whether a topic matches a filter, with `+` for one level and `#` for all that follow (MQTT 3.1.1, 4.7)."""
+    wanted, levels = filter.split("/"), topic.split("/")
+    if wanted[-1] == "#":
+        wanted = wanted[:-1]
+        levels = levels[: len(wanted)]
+    return len(wanted) == len(levels) and all(a in ("+", b) for a, b in zip(wanted, levels, strict=True))
+
+
 def escape(name: str) -> str:
     """A name as one level of a topic."""
     return quote(name, safe="")

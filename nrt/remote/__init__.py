@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 if TYPE_CHECKING:
     from nrt.mqtt.address import Login
-    from nrt.remote.client import RemoteNode
+    from nrt.remote.node import RemoteNode
 
 
 def connect(uri: str, *, keep: str = "", prefix: str = "nrt", **login: Unpack[Login]) -> RemoteNode:
@@ -16,6 +16,6 @@ def connect(uri: str, *, keep: str = "", prefix: str = "nrt", **login: Unpack[Lo
     prefix: first level of the node's topics · login: as `nrt.mqtt.address.Broker` has it
     Raises ConfigError for what names no node, MissingDependency without the package for MQTT.
     """
-    from nrt.remote.client import RemoteNode
+    from nrt.remote.node import RemoteNode
 
     return RemoteNode(uri, keep=keep, prefix=prefix, **login)

@@ -169,7 +169,7 @@ class _Line:
     """The client's end of a link: requests and their replies, and the packets that come."""
 
     def __init__(self, uri: str, address: Address) -> None:
-        from nrt.mqtt.connection import Dialer
+        from nrt.mqtt.dialer import Dialer
 
         self._uri, self._client = uri, new_client()
         self._dialer = Dialer(address.broker)

@@ -38,9 +38,17 @@ class Broker(Service):
     """The `[broker]` service."""
 
     settings: ClassVar[type[Any]] = BrokerConfig
+    last = True
 
     def __init__(self, settings: BrokerConfig) -> None:
         self._settings = settings
+        self._starts = 0
+        self.up = asyncio.Event()
+        """Set while it can be connected to."""
+
+    def counters(self) -> dict[str, int]:
+        """Whether it can be connected to, and how often it was started; for metrics."""
+        return {"up": int(self.up.is_set()), "starts": self._starts}
 
     async def run(self, node: Node) -> None:
         """Serves until it is cancelled. Raises ConfigError where it cannot listen, NrtError where it ends by itself."""
@@ -59,9 +67,12 @@ class Broker(Service):
             said = (await child.stdout.readline()).decode().strip()
             if said != _LISTENING:
                 raise ConfigError(said or "the broker ended at once")
+            self._starts += 1
+            self.up.set()
             _log.info("a broker listens on %s:%d", self._settings.host, self._settings.port)
             raise NrtError(f"the broker ended with code {await child.wait()}")
         finally:
+            self.up.clear()
             await _end(child)
 
 
@@ -79,10 +90,10 @@ def main() -> None:
     """The child: a broker until standard input ends, which the daemon holds open as long as it lives."""
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    told = {name: value for name, value in json.loads(sys.argv[1]).items() if value is not None}
-    files = {name: Path(value) for name, value in told.items() if name.endswith("_file")}
+    told: dict[str, Any] = {name: each for name, each in json.loads(sys.argv[1]).items() if each is not None}
+    files: dict[str, Any] = {name: Path(each) for name, each in told.items() if name.endswith("_file")}
     try:
-        asyncio.run(_serve(BrokerConfig(**{**told, **files})))
+        asyncio.run(_serve(BrokerConfig(**told | files)))
     except NrtError as error:
         print(error, flush=True)
 

@@ -40,6 +40,9 @@ class Outbox:
         self._progress = asyncio.Event()
         self._acknowledged: deque[tuple[int, int]] = deque()
         self._full = False
+        self._sent = -1
+        self.spooled = self.again = 0
+        """Messages that were promised since the daemon started, and times that one went out which had before."""
         self.end = node.listen(self._take)
         """Listens no more."""
 
@@ -58,6 +61,7 @@ class Outbox:
         else:
             what = "decisions" if isinstance(notice, Decision) else "alarms"
             self._spool.put(self._topics.of(notice.pipeline, what), _json(notice))
+            self.spooled += 1
             self._wake.set()
 
     async def deliver(self, sender: Sender) -> None:
@@ -73,6 +77,8 @@ class Outbox:
                 batch = self._spool.after(sent, _BATCH)
                 for each in batch:
                     sent = each.number
+                    self.again += sent <= self._sent
+                    self._sent = max(sent, self._sent)
                     await sender.send(each.topic, each.payload, partial(self._done, each.number))
                 if not batch:
                     await self._wake.wait()

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from nrt.clock import now
 from nrt.daemon.backoff import Backoff
 from nrt.daemon.mqtt import discovery
+from nrt.daemon.mqtt.broker import Broker
+from nrt.daemon.mqtt.intake import Intake
 from nrt.daemon.mqtt.outbox import Outbox
 from nrt.daemon.mqtt.remote_device import Devices
 from nrt.daemon.mqtt.requests import Requests
@@ -25,7 +27,8 @@ from nrt.daemon.mqtt.spool import Spool
 from nrt.daemon.mqtt.streams import Streams
 from nrt.daemon.service import Service
 from nrt.errors import DeviceError, NrtError
-from nrt.mqtt.connection import Connection, Dialer, Will
+from nrt.mqtt.connection import Connection
+from nrt.mqtt.dialer import Dialer, Will
 from nrt.mqtt.sender import Sender
 from nrt.mqtt.topics import Topics
 
@@ -34,8 +37,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("nrt.daemon")
 
-FAREWELL: Final = 0.6
-"""Seconds in which a daemon that ends sends what waits."""
+FAREWELL: Final = 0.2
+"""Seconds in which a daemon that ends says so."""
 DESCRIBE: Final = 2.0
 """Seconds between two looks at whether the node's description changed."""
 MOST: Final = 15.0
@@ -53,24 +56,34 @@ class Link(Service):
         self._outbox: Outbox | None = None
         self._streams: Streams | None = None
         self._connection: Connection | None = None
+        self._intake: Intake | None = None
         self.connections = 0
         """How often the broker was reached."""
-        self.rejected = 0
-        """Messages from the broker that were no command and of no device."""
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection to the broker."""
         return self._connection is not None
 
+    @property
+    def rejected(self) -> int:
+        """Messages from the broker that were no command and of no device."""
+        return self._intake.rejected if self._intake is not None else 0
+
     def counters(self) -> dict[str, int]:
-        """What waits, was dropped, rejected; for metrics."""
+        """The state of the connection, and what waits, went out again, was dropped or refused; for metrics."""
         assert self._spool is not None
+        assert self._outbox is not None
         assert self._streams is not None
         return {
+            "connected": int(self.connected),
             "connections": self.connections,
+            "spooled": self._outbox.spooled,
             "waiting": len(self._spool),
+            "waiting_bytes": self._spool.size,
+            "sent_again": self._outbox.again,
             "dropped": self._spool.dropped,
+            "disk_full": int(bool(self._spool.failure)),
             "rejected": self.rejected,
             "spike_messages_dropped": self._streams.dropped,
         }
@@ -102,17 +115,21 @@ class Link(Service):
                 self._spool.close()
 
     async def drain(self) -> None:
-        """Waits a moment for what is promised to be sent; the rest stays in the spool."""
+        """Waits until what is promised was sent; what is left when it is cancelled stays in the spool."""
         assert self._outbox is not None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FAREWELL):
-                await self._outbox.emptied(lambda: self._connection is None)
-        self._outbox.settle()
+        try:
+            await self._outbox.emptied(lambda: self._connection is None)
+        finally:
+            self._outbox.settle()
 
     async def _keep_connected(self, node: Node) -> None:
         topics = Topics(node.name, self._settings.prefix)
-        dialer = Dialer(self._settings.address(), f"nrt-{node.name}-daemon", will=Will(topics.state, b"lost"))
+        broker, will = self._settings.address(), Will(topics.state, b"lost")
+        dialer = Dialer(broker, f"nrt-{node.name}-daemon", will=will)
+        ears = Dialer(broker, f"nrt-{node.name}-commands")
+        self._intake = Intake(ears, topics, self._settings.rate, MOST)
         backoff, told = Backoff(most=MOST), ""
+        await _own_broker(node)
         while True:
             began = now()
             try:
@@ -136,26 +153,23 @@ class Link(Service):
             async with _first_failure(), asyncio.TaskGroup() as group:
                 sender = Sender(connection, group)
                 await connection.publish(topics.state, b"init", retain=True)
-                devices = Devices({d.name: d.device for d in node.config.devices}, topics, sender, group)
-                requests = Requests(node, topics, connection, group)
-                if self._settings.commands:
-                    await connection.subscribe(topics.request("+"), topics.link("+", "+", "in"))
                 await self._introduce(node, connection, topics)
                 self._connection = connection
                 for each in (
-                    self._receive(connection, topics, requests, devices),
+                    self._listen(node, connection, topics, sender, group),
                     self._describe(node, connection, topics),
                     self._outbox.deliver(sender),
                     self._outbox.states(connection),
                     self._streams.stats(connection),
                     self._streams.spikes(connection),
+                    _until_lost(connection),
                 ):
                     group.create_task(_endless(each), name="nrt.mqtt")
         finally:
             self._connection = None
             if _ending():
                 with contextlib.suppress(DeviceError, TimeoutError):
-                    async with asyncio.timeout(FAREWELL / 2):
+                    async with asyncio.timeout(FAREWELL):
                         await connection.publish(topics.state, b"disconnected", retain=True)
 
     async def _introduce(self, node: Node, connection: Connection, topics: Topics) -> None:
@@ -163,7 +177,19 @@ class Link(Service):
         if self._settings.discovery:
             for topic, payload in discovery.entities(node, topics, self._settings.discovery):
                 await connection.publish(topic, payload, retain=True)
+
+    async def _listen(
+        self, node: Node, connection: Connection, topics: Topics, sender: Sender, group: asyncio.TaskGroup
+    ) -> None:
+        """Takes commands, if it may, and says when it is ready to."""
+        assert self._intake is not None
+        if self._settings.commands:
+            requests = Requests(node, topics, connection, group)
+            devices = Devices({d.name: d.device for d in node.config.devices}, topics, sender, group)
+            group.create_task(_endless(self._intake.run(requests, devices)), name="nrt.mqtt-intake")
+            await self._intake.up.wait()
         await connection.publish(topics.state, b"ready", retain=True)
+        await asyncio.Event().wait()
 
     async def _describe(self, node: Node, connection: Connection, topics: Topics) -> None:
         """Describes the node again when something of that changed: a pipeline, its network, a device."""
@@ -174,25 +200,19 @@ class Link(Service):
                 told = news
                 await connection.publish(topics.info, told, retain=True)
 
-    async def _receive(
-        self, connection: Connection, topics: Topics, requests: Requests, devices: Devices
-    ) -> None:
-        """Hands on what comes, at most `rate` messages a second; more wait at the broker."""
-        slot, left = now(), max(1, self._settings.rate // 20)
-        async for message in connection.messages():
-            match topics.split(message.topic):
-                case ("rpc", "request", verb):
-                    requests.take(verb, message)
-                case ("link", device, client, "in"):
-                    devices.take(device, client, message.payload)
-                case _:
-                    self.rejected += 1
-            left -= 1
-            if left == 0:
-                await asyncio.sleep(max(0.0, 0.05 - (now() - slot) / 1e9))
-                slot, left = now(), max(1, self._settings.rate // 20)
-            self.rejected += requests.rejected + devices.rejected
-            requests.rejected = devices.rejected = 0
+
+async def _own_broker(node: Node) -> None:
+    """Waits a moment for a broker that starts beside this link."""
+    broker = node.services.get("broker")
+    if isinstance(broker, Broker):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(broker.up.wait(), MOST)
+
+
+async def _until_lost(connection: Connection) -> None:
+    """Raises what the connection was lost by; nothing was subscribed to."""
+    async for _ in connection.messages():
+        pass
 
 
 def _described(node: Node) -> bytes:

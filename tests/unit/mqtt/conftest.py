@@ -14,7 +14,8 @@ import pytest
 from nrt.daemon import config
 from nrt.daemon.node import Node
 from nrt.mqtt.address import Address
-from nrt.mqtt.connection import Connection, Dialer, Message
+from nrt.mqtt.connection import Connection, Message
+from nrt.mqtt.dialer import Dialer
 from tests.brokers import Amqtt, Mosquitto
 
 DIGITS = Path(__file__).parents[3] / "sim" / "nrt_sim" / "models" / "digits.nir"
@@ -30,12 +31,19 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.kill()
 
 
+@pytest.fixture(scope="session")
+def amqtt() -> Iterator[Amqtt]:
+    """One amqtt for all tests, as it takes seconds to start; nobody kills it."""
+    broker = Amqtt()
+    yield broker
+    broker.kill()
+
+
 @pytest.fixture(params=["mosquitto", "amqtt"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def broker(request: pytest.FixtureRequest) -> str:
     """A broker's URI: once Mosquitto, which speaks MQTT 5, and once amqtt, which does not."""
-    running = Mosquitto(tmp_path) if request.param == "mosquitto" else Amqtt()
-    yield running.uri
-    running.kill()
+    found: Mosquitto | Amqtt = request.getfixturevalue(request.param)
+    return found.uri
 
 
 def configuration(folder: Path, broker: str, more: str = "", pipeline: str = "") -> config.Config:

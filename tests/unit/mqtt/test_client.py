@@ -17,7 +17,7 @@ import nrt
 from nrt.cli.app import app
 from nrt.daemon.notice import Alarm, Decision, State
 from nrt.mqtt.address import Address
-from nrt.mqtt.connection import Dialer
+from nrt.mqtt.dialer import Dialer
 from nrt.mqtt.topics import Topics
 from nrt.remote.fleet import Fleet
 from nrt.testing.stimulus import Script, small, spaced

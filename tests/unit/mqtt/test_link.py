@@ -47,9 +47,8 @@ async def test_a_node_says_what_it_is_and_is_lost_when_it_dies(tmp_path: Path, b
                 info = content(await until(late, lambda m: m.retain))
             assert info["pipelines"]["digits"]["device"] == "null:"
             assert info["devices"] == {"chip": "reference:"}
-            await until(
-                watcher, lambda m: m.topic == T.of("digits", "state") and content(m)["state"] == "running"
-            )
+            async with listener(broker, T.of("digits", "state")) as late:
+                await until(late, lambda m: content(m)["state"] == "running")
             connection = cast(Any, link_of(node))._connection
             connection._paho.socket().shutdown(2)  # the line is cut, nobody says goodbye
             await until(watcher, lambda m: m.topic == T.state and m.payload == b"lost")
@@ -218,7 +217,7 @@ def longer(ids: list[str], than: int) -> bool:
 async def collect(uri: str, found: list[str]) -> None:
     """Ids of decisions, by a persistent session that comes back whenever the broker does."""
     from nrt.mqtt.address import Address
-    from nrt.mqtt.connection import Dialer
+    from nrt.mqtt.dialer import Dialer
 
     dialer = Dialer(Address.parse(uri).broker, "collector", keep=True)
     while True:

@@ -16,7 +16,8 @@ import pytest
 import nrt
 from nrt.daemon.mqtt.settings import BrokerConfig, MqttConfig
 from nrt.mqtt.address import Broker
-from nrt.mqtt.connection import Connection, Dialer
+from nrt.mqtt.connection import Connection
+from nrt.mqtt.dialer import Dialer
 from nrt.mqtt.topics import Topics
 from tests.brokers import Mosquitto, free_port
 from tests.unit.mqtt.conftest import PATIENCE, configuration, running, until
