@@ -41,6 +41,7 @@ class Mosquitto:
         text = (_CONFIGURATIONS / f"{configuration}.conf").read_text()
         self._file = folder / "mosquitto.conf"
         self._file.write_text(text.replace("{port}", str(self.port)).replace("{folder}", str(folder)))
+        self._database = folder / "mosquitto.db"
         self._program, self._process = program, cast("subprocess.Popen[bytes] | None", None)
         self.start()
 
@@ -54,6 +55,10 @@ class Mosquitto:
             [self._program, "-c", str(self._file)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         _until_it_listens(self.port, self._process)
+
+    def written(self) -> bool:
+        """Whether it has written its sessions down, which it does anew with every change."""
+        return self._database.exists()
 
     def kill(self) -> None:
         """As kill -9."""

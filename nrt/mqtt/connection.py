@@ -28,6 +28,8 @@ GOODBYE: Final = 0.2
 """Seconds for closing in order."""
 IN_FLIGHT: Final = 64
 """Messages on their way to the broker at once; also the longest run that its PUBACKs may be behind."""
+_UNKNOWN: Final = "Unspecified error"
+"""What paho calls an end of the line that nobody gave a reason for."""
 _SLOWEST: Final = 50_000
 """Bytes a second at which a long message must go out at least."""
 
@@ -148,9 +150,9 @@ class Connection:
                     if any(matches(each, message.topic) for each in self._filters):
                         yield message
         except aiomqtt.MqttError as error:
-            raise DeviceLost(
-                self.name, f"the connection to the broker is lost: {error.__cause__ or error}"
-            ) from error
+            why = str(error.__cause__ or error)
+            said = "the connection to the broker is lost" + (f": {why}" if _UNKNOWN not in why else "")
+            raise DeviceLost(self.name, said) from error
 
     def _pause(self) -> None:
         if (line := self._paho.socket()) is not None:

@@ -29,7 +29,7 @@ _UNSUPPORTED: Final = (1, 132)
 """Reason codes of a broker that does not speak this version, in MQTT 3.1.1 and in MQTT 5."""
 
 _log = logging.getLogger("nrt.mqtt.paho")
-_log.setLevel(logging.ERROR)  # what goes wrong is raised; paho says it again, with addresses of functions
+_log.setLevel(logging.CRITICAL)  # what goes wrong is raised; paho says it again, with addresses of functions
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,16 +40,19 @@ class Intake:
     async def run(self, requests: Requests, devices: Devices) -> None:
         """Keeps connected until it is cancelled; what is lost meanwhile breaks sessions with devices, nothing else."""
         filters = self._topics.request("+"), self._topics.link("+", "+", "in")
-        backoff = Backoff(most=self._most)
+        backoff, told = Backoff(most=self._most), ""
         while True:
             began = now()
             try:
                 async with self._dialer.connect(*filters) as connection:
                     backoff.reset()
                     self.up.set()
+                    told = ""
                     await self._receive(connection, requests, devices)
             except NrtError as error:
-                _log.warning("no commands are taken: %s; trying again", error)
+                if str(error) != told:  # once, not with every attempt
+                    _log.warning("no commands are taken: %s; trying again", error)
+                    told = str(error)
             finally:
                 self.up.clear()
             await asyncio.sleep(backoff.next((now() - began) / 1e9))

@@ -59,6 +59,8 @@ class Outbox:
             self._news.add(notice.pipeline)
             self._changed.set()
         else:
+            if not self._spool.roomy:
+                self.settle()  # rather than dropping what was acknowledged, or what was not
             what = "decisions" if isinstance(notice, Decision) else "alarms"
             self._spool.put(self._topics.of(notice.pipeline, what), _json(notice))
             self.spooled += 1

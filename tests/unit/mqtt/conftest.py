@@ -63,7 +63,7 @@ name = "digits"
 source = "synth:digits?sensor=davis346&width=32&height=32&seconds=0"
 network = "{DIGITS}"
 device = "null:"
-decide = "100ms"
+decide = "50ms"
 {pipeline}
 [[device]]
 name = "chip"

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 import nrt
 from nrt.cli.app import app
+from nrt.daemon import config
 from nrt.daemon.notice import Alarm, Decision, State
 from nrt.mqtt.address import Address
 from nrt.mqtt.dialer import Dialer
 from nrt.mqtt.topics import Topics
-from nrt.remote.fleet import Fleet
+from nrt.remote.fleet import Fleet, Seen
 from nrt.testing.stimulus import Script, small, spaced
 from tests.brokers import Mosquitto, free_port
 from tests.unit.mqtt.conftest import PATIENCE, configuration, eventually, listener, running, until
@@ -47,8 +48,6 @@ async def ready(uri: str) -> None:
 async def test_a_pipeline_elsewhere_is_steered_and_watched_like_one_here(tmp_path: Path, broker: str) -> None:
     settings = configuration(tmp_path, broker, more='spikes = ["*"]')
     settings.path.write_text(settings.path.read_text().replace('device = "null:"', 'device = "cpu:"'))
-    from nrt.daemon import config
-
     async with running(config.load(settings.path)) as node:
         await ready(broker)
         async with asyncio.timeout(PATIENCE), nrt.connect(f"{broker}/edge") as edge:
@@ -181,13 +180,21 @@ async def test_a_device_elsewhere_answers_as_it_does_at_home(tmp_path: Path, bro
     assert sum(reports[0].counts["output"]) > 0
 
 
+async def seen(fleet: Fleet, pattern: str, names: set[str]) -> dict[str, Seen]:
+    """The nodes of a fleet, as soon as all are known: a loaded broker has its pauses."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            nodes = {each.name: each for each in await fleet.nodes(pattern, quiet=0.2)}
+            assert set(nodes) <= names
+            if set(nodes) == names and all(each.pipelines for each in nodes.values()):
+                return nodes
+
+
 async def test_a_fleet_is_listed_and_commanded(tmp_path: Path, mosquitto: Mosquitto) -> None:
     (tmp_path / "b").mkdir()
     first = configuration(tmp_path, mosquitto.uri)
     second = configuration(tmp_path / "b", mosquitto.uri)
     second.path.write_text(second.path.read_text().replace('name = "edge"', 'name = "bench-2"'))
-    from nrt.daemon import config
-
     async with (
         running(first) as edge,
         running(config.load(second.path)) as bench,
@@ -198,11 +205,10 @@ async def test_a_fleet_is_listed_and_commanded(tmp_path: Path, mosquitto: Mosqui
         async with Dialer(Address.parse(mosquitto.uri).broker).connect() as hostile:
             await hostile.publish("nrt/evil/$info", b"[" * 10_000, retain=True)
             await hostile.publish("nrt/evil/x/state", b'{"state": 5}', retain=True)
-        nodes = {each.name: each for each in await fleet.nodes(quiet=1.0)}
-        assert {"bench-2", "edge", "evil"} == set(nodes)
+        nodes = await seen(fleet, "*", {"bench-2", "edge", "evil"})
         assert nodes["edge"].pipelines == {"digits": "running"}
         assert nodes["evil"].info == {}
-        assert [each.name for each in await fleet.nodes("edge*", quiet=1.0)] == ["edge"]
+        await seen(fleet, "edge*", {"edge"})
         replies = await fleet.command(["edge", "bench-2"], "stop", "digits", {}, PATIENCE)
         assert all(each.ok for each in replies.values())
         assert {n.pipelines["digits"].state for n in (edge, bench)} == {"stopped"}
