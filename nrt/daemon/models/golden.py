@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 import nrt
+from nrt import registry
 from nrt.compare.recorded import Recorded, Replay
 from nrt.daemon.models.manifest import NETWORK, Golden
 from nrt.daemon.models.package import Package, pack
@@ -64,7 +65,7 @@ async def make(
     Raises ConfigError where the source brings no events or the outputs stay silent, which would prove nothing.
     """
     network = reading.load(file)
-    given = source if isinstance(source, Recorded) else await Recorded.take(nrt.registry.source(source), span)
+    given = source if isinstance(source, Recorded) else await Recorded.take(registry.source(source), span)
     if given.shape is None or not given.events:
         raise ConfigError(f"{given.uri}: a golden run needs events from a sensor of known size")
     outputs = await _run(network, given, device)
@@ -105,7 +106,7 @@ def network_of(package: Package) -> Network:
 async def check(package: Package, network: Network) -> Outcome:
     """Repeats the golden run. Raises BadPackage where less comes out the same than the manifest asks for."""
     golden = package.manifest.golden
-    if nrt.registry.Uri.parse(golden.device).wire not in _SIMULATED:
+    if registry.Uri.parse(golden.device).wire not in _SIMULATED:
         raise BadPackage(
             package.label, f"its golden run asks for {golden.device}; only simulated devices may"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -112,7 +113,5 @@ def _public(file: Path) -> Ed25519PublicKey:
 
 
 def _cryptography() -> None:
-    try:
-        import cryptography  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingDependency("signing packages", "cryptography", "daemon") from error
+    if importlib.util.find_spec("cryptography") is None:
+        raise MissingDependency("signing packages", "cryptography", "daemon")

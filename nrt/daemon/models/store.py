@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from nrt import plain
 from nrt.daemon.disk import replace
 from nrt.daemon.models import package
 from nrt.daemon.models.package import Package
-from nrt.errors import BadPackage, NotFound
+from nrt.errors import BadPackage, ConfigError, NotFound
 
 _ENDING: Final = ".nrtmodel"
 _ADDRESS: Final = re.compile(r"[0-9a-f]{64}")
@@ -91,16 +92,15 @@ class Store:
     def installed(self, pipeline: str) -> Installed:
         """What a pipeline runs. Raises BadPackage where the file that says so is damaged."""
         try:
-            values = json.loads(self._state(pipeline).read_bytes())
-            return Installed(**{**values, "refused": tuple(values["refused"])})
+            return plain.decode(Installed, json.loads(self._state(pipeline).read_bytes()))
         except FileNotFoundError:
             return Installed()
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, ConfigError) as error:
             raise BadPackage(str(self._state(pipeline)), f"it does not say what runs: {error}") from error
 
     def install(self, pipeline: str, installed: Installed) -> None:
         """Says what a pipeline runs from now on, and forgets packages that nobody needs."""
-        replace(self._state(pipeline), json.dumps(dataclasses.asdict(installed)).encode())
+        replace(self._state(pipeline), json.dumps(plain.encode(installed)).encode())
         self._prune()
 
     def _prune(self) -> None:

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -64,7 +64,7 @@ async def signed(path: Path, version: int, threshold: float = 0.5) -> Package:
 
 
 @asynccontextmanager
-async def running(path: Path) -> AsyncIterator[tuple[Node, list[Notice]]]:
+async def running(path: Path) -> AsyncGenerator[tuple[Node, list[Notice]]]:
     """A node whose pipeline runs, and the notices that it gives."""
     node = Node(load(path / "edge.toml"))
     notices: list[Notice] = []
