@@ -10,6 +10,7 @@
 | topics     | the names of topics                                                                |
 | codec      | events and spikes as messages: a header of 24 bytes and packed records             |
 | sender     | publishing in order, with several messages on their way                            |
+| failure    | what broke a connection, among all that failed because of it                       |
 | link       | a device used from afar: the messages both ways                                    |
 | networks   | a network as bytes, without pickle                                                 |
 """

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from nrt.clock import now
@@ -29,6 +29,7 @@ from nrt.daemon.service import Service
 from nrt.errors import DeviceError, NrtError
 from nrt.mqtt.connection import Connection
 from nrt.mqtt.dialer import Dialer, Will
+from nrt.mqtt.failure import first_failure
 from nrt.mqtt.sender import Sender
 from nrt.mqtt.topics import Topics
 
@@ -150,7 +151,7 @@ class Link(Service):
         assert self._outbox is not None
         assert self._streams is not None
         try:
-            async with _first_failure(), asyncio.TaskGroup() as group:
+            async with first_failure(), asyncio.TaskGroup() as group:
                 sender = Sender(connection, group)
                 await connection.publish(topics.state, b"init", retain=True)
                 await self._introduce(node, connection, topics)
@@ -237,20 +238,3 @@ def _ending() -> bool:
     """Whether this task is being cancelled, as when the daemon ends, not merely failing."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-@contextlib.asynccontextmanager
-async def _first_failure() -> AsyncGenerator[None]:
-    """Raises of a group's errors the one that says what happened: a lost connection fails all tasks at once."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        leaves = list(_leaves(group))
-        strange = [each for each in leaves if not isinstance(each, NrtError)]
-        raise (strange or leaves)[0] from None
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for each in error.exceptions for leaf in _leaves(each)]
