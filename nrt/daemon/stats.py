@@ -66,7 +66,8 @@ class Totals:
     """Additions per packet, nothing per event."""
 
     def __init__(self) -> None:
-        self.restarts = self.packets = self.events = self.lost = 0
+        self.restarts = self.packets = self.answers = self.events = self.lost = 0
+        """packets: from the source · answers: packets from the device"""
         self.dropped = self.decisions = self.alarms = 0
         self.spikes: Counter[str] = Counter()
         self.last_in = self.last_out = now()

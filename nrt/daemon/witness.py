@@ -113,6 +113,7 @@ class Witness:
     def said(self, packet: Packet) -> None:
         """The device gave a packet."""
         totals = self.totals
+        totals.answers += 1
         totals.last_out = now()
         if len(packet.data):
             totals.spikes[packet.origin] += len(packet.data)

@@ -102,6 +102,7 @@ async def test_a_device_that_gives_nothing_back_is_given_up_and_started_again(
     config = pipeline(network, device="mute:", stall=Duration(300_000))
     async with running(config) as (node, heard):
         await heard.state(State.running)
+        await passed(node)
         far_side.answering.clear()
         after = await heard.alarm("device stalled")
         after = await heard.state(State.backoff)
@@ -111,9 +112,30 @@ async def test_a_device_that_gives_nothing_back_is_given_up_and_started_again(
         assert node.pipelines[NAME].alive
 
 
-async def test_a_source_that_falls_silent_is_lost(network: Path, far_side: Bench) -> None:
-    async with running(pipeline(network, silence=Duration(300_000))) as (_, heard):
+async def test_the_first_packet_may_take_long_for_kernels_may_have_to_be_compiled(
+    network: Path, far_side: Bench
+) -> None:
+    far_side.answering.clear()
+    config = pipeline(network, device="mute:", stall=Duration(500_000), silence=Duration(500_000))
+    async with running(config) as (node, heard):
         await heard.state(State.running)
+        await asyncio.sleep(1.2)
+        far_side.answering.set()
+        await passed(node)
+        assert heard.alarms() == []
+
+
+async def passed(node: Node) -> None:
+    """Waits until something has come out of the pipeline."""
+    async with asyncio.timeout(60):
+        while not node.pipelines[NAME].stats().spikes:  # noqa: ASYNC110 - nobody is told of the first spike
+            await asyncio.sleep(0.01)
+
+
+async def test_a_source_that_falls_silent_is_lost(network: Path, far_side: Bench) -> None:
+    async with running(pipeline(network, silence=Duration(300_000))) as (node, heard):
+        await heard.state(State.running)
+        await passed(node)
         far_side.flowing.clear()
         await heard.alarm("source lost")
         await heard.state(State.backoff)
