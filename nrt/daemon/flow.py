@@ -33,7 +33,7 @@ class Ears:
 
     saw: Callable[[Packet], Awaitable[None] | None]
     said: Callable[[Packet], None]
-    opened: Callable[[Source, Network], None]
+    opened: Callable[[Source], None]
     began: Callable[[Network, Placement], None]
     ended: Callable[[Report], None]
 
@@ -85,7 +85,7 @@ class Flow:
             source = await asyncio.to_thread(config.open_source)  # looks through what is installed
             self.feed = Feed(source, self._ears.saw)
             await self.feed.open()
-            self._ears.opened(self.feed.source, network)
+            self._ears.opened(self.feed.source)
             self.at = "stream"
             while await self._one_run():
                 pass

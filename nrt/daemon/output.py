@@ -202,11 +202,16 @@ class Spikes(_Persistent):
 
     queue = 4 << 20
 
-    def __init__(self, pipeline: str, to: str, network: Network, tell: Tell) -> None:
+    def __init__(self, pipeline: str, to: str, tell: Tell) -> None:
         super().__init__(f"{pipeline} to {to}", tell)
         self._to = to
-        self._widths = {name: volume(network[name].shape)[2] for name in network.outputs}
+        self._widths: dict[str, int] = {}
         self._sink: AerSink | None = None
+
+    def began(self, network: Network) -> None:
+        """A network runs, perhaps another one; packets of the one before may still wait."""
+        widths = {each.name: volume(each.shape)[2] for each in network.populations}
+        self._widths = {**self._widths, **widths}
 
     def _take(self, packet: Packet) -> None:
         if self._sink is None:
@@ -241,14 +246,14 @@ class Outputs:
         self._loop = asyncio.get_running_loop()
         self._tell_there = tell
         self._inward: list[tuple[Belt, _Persistent]] = []
-        self._outward: list[tuple[Belt, _Persistent, str]] = []
+        self._outward: list[tuple[Belt, Spikes, str]] = []
+        self._outputs: tuple[str, ...] = ()
+        """Of the network that runs."""
         self._waits = False
         self.dropped = 0
         """Packets that found a queue full."""
 
-    def open(
-        self, source: Source, network: Network, record: tuple[RecordConfig, ...], send: tuple[SendConfig, ...]
-    ) -> None:
+    def open(self, source: Source, record: tuple[RecordConfig, ...], send: tuple[SendConfig, ...]) -> None:
         """Begins all of them."""
         self._waits = not source.scheduled
         for k, each in enumerate(record):
@@ -257,8 +262,14 @@ class Outputs:
             sink.open(source)
             self._inward.append((Belt(sink, _nothing, f"nrt.record {k}"), sink))
         for target in send:
-            sender = Spikes(self._pipeline, target.to, network, self._tell)
+            sender = Spikes(self._pipeline, target.to, self._tell)
             self._outward.append((Belt(sender, _nothing, "nrt.send"), sender, target.output))
+
+    def began(self, network: Network) -> None:
+        """A run of `network` begins."""
+        self._outputs = network.outputs
+        for _, sender, _ in self._outward:
+            sender.began(network)
 
     def _tell(self, kind: AlarmKind, text: str) -> None:
         self._loop.call_soon_threadsafe(self._tell_there, kind, text)
@@ -283,7 +294,8 @@ class Outputs:
         if packet.data.dtype != SPIKE or not len(packet.data):
             return
         for belt, _, output in self._outward:
-            if (not output or packet.origin == output) and not belt.offer(packet):
+            wanted = packet.origin == output if output else packet.origin in self._outputs
+            if wanted and not belt.offer(packet):
                 self.dropped += 1
 
     @property

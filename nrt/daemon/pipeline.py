@@ -69,7 +69,6 @@ class Pipeline:
         self.witness = Witness(config, ids, tell, keep, folder)
         self._ids, self._tell = ids, tell
         self._flow: Flow | None = None
-        self._network: Network | None = None
         self._placement: Placement | None = None
         self._task: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
@@ -94,7 +93,7 @@ class Pipeline:
     @property
     def network(self) -> Network | None:
         """What is deployed, or was last; None before that."""
-        return self._network
+        return self.witness.network
 
     @property
     def placement(self) -> Placement | None:
@@ -204,10 +203,11 @@ class Pipeline:
         or the source's shape has against it; then nothing has changed.
         """
         async with self._turn:
-            changed = self._with(Path(path), reading)
-            network = await asyncio.to_thread(changed.load_network)
+            network = await asyncio.to_thread(self._with(Path(path), reading).load_network)
             placement = await self._running().deploy(network)
-            self.take_over(changed)
+            self.take_over(
+                self._with(Path(path), reading)
+            )  # anew: `set` may have changed something else meanwhile
             log.info("deployed %s", path, extra={"pipeline": self.name})
             return placement
 
@@ -385,7 +385,7 @@ class Pipeline:
             log.debug("no energy: %s", error, extra={"pipeline": self.name})
 
     def _began(self, network: Network, placement: Placement) -> None:
-        self._network, self._placement = network, placement
+        self._placement = placement
         self.witness.began(network)
         if self.state is not State.running:
             self._since = now()

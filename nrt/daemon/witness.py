@@ -58,7 +58,8 @@ class Witness:
         self.spike_taps: list[Take] = []
         self.outputs: Outputs | None = None
         self._ids, self._tell, self._keep, self._folder = ids, tell, keep, folder
-        self._network: Network | None = None
+        self.network: Network | None = None
+        """What is deployed, or was last."""
         self._windows: Windows | None = None
         self._down: set[AlarmKind] = set()
         self._late = False
@@ -72,19 +73,21 @@ class Witness:
 
     # what a flow tells
 
-    def opened(self, source: Source, network: Network) -> None:
+    def opened(self, source: Source) -> None:
         """Source and device are open."""
         self.shape = source.shape
         if self.config.record or self.config.send:
             self.outputs = Outputs(self.config.name, self._folder, self.alarm)
-            self.outputs.open(source, network, self.config.record, self.config.send)
+            self.outputs.open(source, self.config.record, self.config.send)
         self.totals.last_in = self.totals.last_out = now()
 
     def began(self, network: Network) -> None:
         """A run begins."""
         self._judged = (0, 0)
-        self._network = network
+        self.network = network
         self._windows = self._new_windows()
+        if self.outputs is not None:
+            self.outputs.began(network)
         self.totals.last_out = now()
 
     def ended(self, report: Report) -> None:
@@ -180,9 +183,9 @@ class Witness:
             taps[:] = [each for each in taps if each is not take]
 
     def _new_windows(self) -> Windows | None:
-        if self.config.decide is None or self._network is None:
+        if self.config.decide is None or self.network is None:
             return None
-        return Windows(self._network, self.config.decide)
+        return Windows(self.network, self.config.decide)
 
     def _decide(self, windows: Windows, packet: Packet) -> None:
         for verdict in windows.take(packet):

@@ -66,7 +66,8 @@ async def opened(
     source: Script = FILE,
 ) -> AsyncGenerator[Outputs]:
     outputs = Outputs("eye", folder, told)
-    outputs.open(source, NET, (record,) if record else (), (send,) if send else ())
+    outputs.open(source, (record,) if record else (), (send,) if send else ())
+    outputs.began(NET)
     try:
         yield outputs
     finally:
@@ -209,6 +210,43 @@ async def test_spikes_are_sent_as_address_events(tmp_path: Path) -> None:
             datagram = await asyncio.to_thread(far.recv, 2_000)
     found = AerDecoder().decode(datagram, 7)
     assert [(e["x"], e["y"], e["p"]) for e in found] == [(0, 0, 1), (2, 1, 1), (3, 3, 0)]
+
+
+async def test_by_default_outputs_are_sent_and_taps_only_by_name(tmp_path: Path) -> None:
+    for name, neurons in (("", [(2, 1)]), ("input", [(0, 6)])):
+        told = Told()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+            far.bind(("127.0.0.1", 0))
+            far.settimeout(30)
+            address = f"spif://127.0.0.1:{far.getsockname()[1]}"
+            async with opened(tmp_path, told, send=SendConfig(address, name)) as outputs:
+                spikes = np.zeros(1, SPIKE)
+                spikes["n"], spikes["v"] = 6, 1
+                outputs.said(Packet(spikes, 0, 10, now(), origin="input"))  # one neuron wide
+                outputs.said(Packet(spikes, 0, 10, now(), origin="o"))  # four wide
+                datagram = await asyncio.to_thread(far.recv, 2_000)
+        assert [(e["x"], e["y"]) for e in AerDecoder().decode(datagram, 7)] == neurons
+        assert told.alarms == []
+
+
+async def test_after_a_switch_spikes_are_sent_by_the_shape_of_the_new_network(tmp_path: Path) -> None:
+    wider = Network(
+        (Population("input", (1,)), Population("wide", (1, 1, 8), neuron(threshold=1.0))),
+        (),
+        ("input",),
+        ("wide",),
+    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
+        far.bind(("127.0.0.1", 0))
+        far.settimeout(30)
+        address = f"spif://127.0.0.1:{far.getsockname()[1]}"
+        async with opened(tmp_path, Told(), send=SendConfig(address)) as outputs:
+            outputs.began(wider)
+            spikes = np.zeros(1, SPIKE)
+            spikes["n"], spikes["v"] = 6, 1
+            outputs.said(Packet(spikes, 0, 10, now(), origin="wide"))
+            datagram = await asyncio.to_thread(far.recv, 2_000)
+    assert [(e["x"], e["y"]) for e in AerDecoder().decode(datagram, 7)] == [(6, 0)]
 
 
 async def test_a_receiver_that_cannot_be_reached_is_told_of_once(
