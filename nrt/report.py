@@ -118,13 +118,15 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain numbers, strings, lists and dictionaries."""
-        result: dict[str, Any] = {"format": FORMAT, **plain.encode(self)}
-        result["real_time_factor"] = self.real_time_factor
-        result["winner"] = self.winner
-        result["energy"] = [plain.encode(figure.to_dict()) for figure in self.energy]
+        derived = {
+            "real_time_factor": self.real_time_factor,
+            "winner": self.winner,
+            "energy": [figure.to_dict() for figure in self.energy],
+        }
+        result: dict[str, Any] = {"format": FORMAT, **plain.encode(self), **plain.encode(derived)}
         if self.clock is not None:
             result["clock"]["offset_us"] = self.clock.offset_us
-        return plain.encode(result)  # type: ignore[no-any-return]
+        return result
 
     def to_json(self, indent: int | None = 2) -> str:
         """As JSON; what is not a number is null."""

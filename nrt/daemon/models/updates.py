@@ -41,7 +41,7 @@ BOOTS: Final = 3
 """Starts of the daemon within one trial after which the model is held to be what kills it."""
 CONFIGURED: Final = "configured"
 """What is written in place of a package's address for the network that the configuration names."""
-_LOOK: Final = 0.1
+_LOOK: Final = 0.25
 """Seconds between two looks at a model on trial."""
 
 
@@ -227,12 +227,14 @@ class Updates:
         end = self._listen(lambda notice: health.hear(notice) if notice.pipeline == pipeline.name else None)
         ran, looked = 0, now()
         try:
-            while ran < self.settings.trial * 1_000 or not health.judged(pipeline.stats()):
+            judged = False
+            while ran < self.settings.trial * 1_000 or not judged:
                 await asyncio.sleep(_LOOK)
-                reason = health.verdict(pipeline.stats())
-                if reason:
+                stats = pipeline.stats()
+                if reason := health.verdict(stats):
                     await self._roll_back(pipeline, package, installed, reason)
                     return
+                judged = health.judged(stats)
                 ran += now() - looked if pipeline.state is State.running else 0
                 looked = now()
         finally:
