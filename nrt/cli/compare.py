@@ -57,8 +57,10 @@ def compare(
 ) -> None:
     """Compare devices: agreement, first difference, accuracy, latency, energy, and where the difference comes from."""
     from nrt.cli import comparing
+    from nrt.page import check
 
-    comparing.check_file(out)
+    if out is not None:
+        check(out)
     if len(network) > 1:
         if sources or data or on:
             raise typer.BadParameter("two reports are compared as they are: without --from, --data and --on")

@@ -8,7 +8,6 @@ import json as json_module
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from rich.console import Console
 
@@ -22,8 +21,7 @@ from nrt.compare.ladder import Case, walk
 from nrt.dataset import Sample
 from nrt.errors import ConfigError, NrtError
 from nrt.network import Network
-
-FILES: Final = (".json", ".html")
+from nrt.page import save
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +37,6 @@ class Asked:
     samples: Sequence[Sample]
     devices: Sequence[str]
     ladder: bool
-
-
-def check_file(out: Path | None) -> None:
-    """Raises ConfigError for a file that could not be written in the end."""
-    if out is None:
-        return
-    if out.suffix not in FILES:
-        raise ConfigError(f"--out {out}: write a file that ends in {' or '.join(FILES)}")
-    if not out.absolute().parent.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {out.absolute().parent}")
 
 
 def read(
@@ -97,7 +85,7 @@ def compare_devices(asked: Asked, options: Options, *, out: Path | None, json: b
     result = dataclasses.replace(asyncio.run(_compare(asked, options)), sources=tuple(asked.sources))
     print(result.to_json() if json else result)
     if out is not None:
-        _write(result, out)
+        save(result, out)
     if all(device.error for device in result.devices):
         raise NrtError("no device ran the network")
     return not result.failed
@@ -145,14 +133,6 @@ async def _with_ladder(
 
 def _noted(result: Comparison, note: str) -> Comparison:
     return dataclasses.replace(result, notes=(*result.notes, note))
-
-
-def _write(result: Comparison, out: Path) -> None:
-    text = result.to_html() if out.suffix == ".html" else result.to_json() + "\n"
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--out {out}: {error.strerror or error}") from error
 
 
 def compare_stored(files: Sequence[str], *, out: Path | None, json: bool) -> None:
