@@ -209,12 +209,6 @@ class Agreement:
         """Whether every spike has its counterpart."""
         return not self.only_first and not self.only_second
 
-    @property
-    def victor_purpura_share(self) -> float | None:
-        """The distance as a share of the greatest one possible (all spikes taken away, all others added)."""
-        total = self.first + self.second
-        return self.victor_purpura / total if total and self.victor_purpura is not None else None
-
 
 @dataclass(frozen=True, slots=True)
 class Readout:

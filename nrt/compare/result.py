@@ -81,7 +81,6 @@ class Pair:
     """A device against the first one that ran. first, second: their places in the comparison.
 
     populations: those that both show · one_sided: those that only one of them shows, and which
-    refused:     why the two cannot be compared, or ""
     """
 
     first: int
@@ -91,7 +90,6 @@ class Pair:
     one_sided: Mapping[str, str] = field(default_factory=dict[str, str])
     divergence: Divergence | None = None
     paired: Paired | None = None
-    refused: str = ""
     notes: tuple[str, ...] = ()
 
     def agreement(self, population: str) -> Agreement | None:

@@ -105,9 +105,6 @@ def _workload(comparison: Comparison) -> Iterator[str]:
 def _pair(comparison: Comparison, pair: Pair) -> Iterator[str]:
     first, second = comparison.devices[pair.first].uri, comparison.devices[pair.second].uri
     yield f"{second} against {first}"
-    if pair.refused:
-        yield f"  not compared: {pair.refused}"
-        return
     rows = [_agreement(each) for each in pair.populations]
     if rows:
         yield from _indented(

@@ -12,8 +12,6 @@ def compared(found: Comparison, pair: Pair) -> Markup:
     """One device against the first: agreement, and the first spike that differs."""
     first, second = found.devices[pair.first], found.devices[pair.second]
     title = f"{second.uri} against {first.uri}"
-    if pair.refused:
-        return section(title, el("div", el("p", f"Not compared: {pair.refused}"), cls="alert"))
     names = (first.uri, second.uri)
     where = found.recordings[pair.divergence.recording].name if pair.divergence else ""
     return section(
@@ -114,7 +112,7 @@ def _population(found: Comparison, each: Raster) -> Content:
     return (
         el("h3", title),
         trains,
-        [_difference(found, pair, each) for pair in found.pairs if not pair.refused],
+        [_difference(found, pair, each) for pair in found.pairs],
     )
 
 
