@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from nrt.clock import readable
 from nrt.compare import Comparison, Participant, Recording, Workload
 from nrt.page import energy, ladder, latency, spikes
 from nrt.page.document import document
 from nrt.page.markup import Content, Markup, details, el, figure, grid, mapping, section, table, tiles
 from nrt.page.pair import compared, figured, rasters
-from nrt.page.svg import dot, line, linear, svg, text
+from nrt.page.svg import cut, dot, line, linear, svg, text
 from nrt.profile.spread import milliseconds
 
 _ROWS = 200
@@ -43,13 +45,9 @@ def of_comparison(found: Comparison) -> str:
 
 
 def _failures(found: Comparison) -> Content:
-    failed = [
-        el("p", el("b", each.uri), f" did not run: {each.error}") for each in found.devices if each.error
-    ]
+    failed = [_failed(each.uri, f"did not run: {each.error}") for each in found.devices if each.error]
     failed += [
-        el("p", el("b", each.name), f" could not be read: {each.error}")
-        for each in found.recordings
-        if each.error
+        _failed(each.name, f"could not be read: {each.error}") for each in found.recordings if each.error
     ]
     for each in found.recordings:
         for device, why in zip(found.devices, each.failures, strict=False):
@@ -91,7 +89,7 @@ def _accuracy(found: Comparison) -> Content:
         y = 16 + 22 * row
         low, high = across(each.accuracy.low), across(each.accuracy.high)
         parts += [
-            text(182, y + 3.5, _short(each.uri), "end strong", each.uri),
+            text(182, y + 3.5, cut(each.uri, 28), "end strong", each.uri),
             line(f"M{low:.1f} {y}H{high:.1f}M{low:.1f} {y - 4}v8M{high:.1f} {y - 4}v8", "whisker"),
             dot(across(each.accuracy.share), y, f"c{k % 8}", str(each.accuracy), 5),
             text(570, y + 3.5, f"{100 * each.accuracy.share:.1f} %"),
@@ -102,10 +100,6 @@ def _accuracy(found: Comparison) -> Content:
         for s in (0, 0.25, 0.5, 0.75, 1)
     ]
     return figure(svg(640, bottom + 20, "accuracy", axis, parts), "Accuracy with its 95 % interval (Wilson).")
-
-
-def _short(uri: str) -> str:
-    return uri if len(uri) <= 28 else f"{uri[:27]}…"
 
 
 def _devices(found: Comparison) -> Markup:
@@ -139,11 +133,6 @@ def _concerns(found: Comparison) -> Content:
             for c in each.concerns
         ]
         items += [el("li", f"{each.uri}: {name}: {why}") for name, why in each.unwatched.items()]
-        items += [el("li", f"{each.uri}: {count:,} times {what}") for what, count in each.doubts.items()]
-        if each.outside:
-            items.append(
-                el("li", f"{each.uri}: {each.outside:,} events outside the network's input, discarded")
-            )
     notes = [el("li", note) for note in found.notes]
     return el("ul", items, notes) if items or notes else None
 
@@ -233,9 +222,9 @@ def _metrics(work: Workload) -> tuple[str, ...]:
 def _recordings(found: Comparison) -> Markup:
     rows = [_recording(each) for each in found.recordings[:_ROWS]]
     answers = [f"on {each.uri}" for each in found.devices]
-    cut = f"The first {_ROWS} of {len(found.recordings):,}." if len(found.recordings) > _ROWS else None
+    rest = f"The first {_ROWS} of {len(found.recordings):,}." if len(found.recordings) > _ROWS else None
     head = ("recording", "label", *answers, "events", "stream", "SHA-256 of its packets")
-    return section("Recordings", grid(head, rows), note=cut)
+    return section("Recordings", grid(head, rows), note=rest)
 
 
 def _recording(each: Recording) -> tuple[Content, ...]:
@@ -249,7 +238,7 @@ def _recording(each: Recording) -> tuple[Content, ...]:
 
 
 def _depended(found: Comparison) -> Content:
-    options = {name: getattr(found.options, name) for name in found.options.__dataclass_fields__}
+    options = dataclasses.asdict(found.options)
     placements = [(el("h3", each.uri), el("pre", each.placement)) for each in found.devices if each.placement]
     return (
         table(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrt.compare import Agreement, Delay, Raster, Train
+from nrt.compare import Agreement, Comparison, Concern, Delay, Options, Participant, Raster, Train
 from nrt.compare.ladder_result import Change, Ladder, Step
-from nrt.page import difference, energy, ladder, latency, spikes
+from nrt.page import difference, energy, ladder, latency, of_comparison, spikes
 from nrt.page.svg import decades, linear, logarithmic, short, ticks
 from nrt.profile import Energy, Histogram, Latency
 
@@ -159,3 +159,14 @@ def test_every_energy_carries_its_label_and_none_is_added() -> None:
         assert f'class="label {kind}"' in drawn
     assert "7 J" not in drawn
     assert "Nothing is known" in str(energy.drawn([]))
+
+
+def test_what_a_device_dropped_or_doubts_is_told_once() -> None:
+    concerns = (
+        Concern("overloaded", "device", "3 times a queue may have been full"),
+        Concern("lossy", "input", "5 events lie outside the network's input"),
+    )
+    device = Participant("a:", True, doubts={"a queue may have been full": 3}, outside=5, concerns=concerns)
+    page = of_comparison(Comparison({"name": "net"}, {}, {}, ("out",), Options(), "now", (device,), (), ()))
+    assert page.count("3 times a queue may have been full") == 1
+    assert page.count("5 events") == 1
