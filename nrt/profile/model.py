@@ -9,8 +9,8 @@ Three kinds of table, told apart by their rows:
   published synaptic operation has its memory in it.
 * of a chip at rest (`speck2f`): its resting power times the time of the stream, which is the least it takes.
 
-Weights and states are taken to lie in the smallest memory of the table that holds them all, and a 32-bit word to cost
-half of a 64-bit access, since the weights of one spike lie side by side.
+Weights and states are taken to lie in the smallest memory of the table that holds them all, and a word to cost its
+share of an access (32 of 64 bits, a half), since the weights of one spike lie side by side.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def _digital(network: Network, counters: Counters, costs: _Costs, dense: bool) -
     arithmetic = done.adds * costs.joules("fp32_add") + done.multiplies * costs.joules("fp32_multiply")
     stored = _memory(costs, network.parameters)
     kept = _memory(costs, sum(p.size for p in network.populations))
-    moved = 0.5 * (
+    share = 8 * WORD_BYTES / costs.spec.limit("access_bits")
+    moved = share * (
         done.weights * costs.joules(f"{stored}_read")
         + (done.states + done.messages) * costs.joules(f"{kept}_read")
     )
