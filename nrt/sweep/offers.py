@@ -103,19 +103,18 @@ class Offers(WorkerPlugin):
         if not self._there[item.device]:
             raise Reschedule
         station = await self._free[item.device].get()
+        usable = True
         try:
-            row = await station.run(item, network, limit)
+            return await station.run(item, network, limit)
         except DeployError as error:
-            self._free[item.device].put_nowait(station)
             return Refusal(str(error))
         except NrtError as error:
+            usable = False
             await self._withdraw(item.device, station, error)
             raise Reschedule from error
-        except BaseException:
-            self._free[item.device].put_nowait(station)
-            raise
-        self._free[item.device].put_nowait(station)
-        return row
+        finally:
+            if usable:
+                self._free[item.device].put_nowait(station)
 
     async def _withdraw(self, name: str, station: Station, error: NrtError) -> None:
         """Tells the scheduler that a device is gone, and has it tried again."""
