@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nrt import spec
 
 _SPEC: Final = spec.load("ppk2")
-_COMMAND: Final = _SPEC.enum("command").values
+_NAMES: Final = {value: name for name, value in _SPEC.enum("command").values.items()}
 _ARGUMENTS: Final = {"power_mode": 1, "regulator": 2, "running": 1}
 _STEP: Final = _SPEC.limits["adc_reference"] / _SPEC.limits["adc_steps"]
 _PERIOD_NS: Final = round(1e9 / _SPEC.limit("rate"))
@@ -61,9 +61,8 @@ class Ppk2Board:
         """Commands and their arguments, in whatever pieces."""
         self._samples(now)
         self._commands += data
-        names = {value: name for name, value in _COMMAND.items()}
         while self._commands:
-            name = names.get(self._commands[0], "")
+            name = _NAMES.get(self._commands[0], "")
             size = 1 + _ARGUMENTS.get(name, 0)
             if len(self._commands) < size:
                 return
@@ -113,9 +112,9 @@ class Ppk2Board:
     def _words(self, index: NDArray[np.int64]) -> NDArray[np.uint32]:
         high = self._pin is not None and self._pin.read_text(encoding="utf-8").strip() == "1"
         chosen, adc = _inverse(self.loaded if high and self.loaded else self.amps, self._millivolts / 1e3)
-        ripple = (index * 7) % (2 * self._noise + 1) - self._noise
         kept = index[index % self._lose != 0] if self._lose else index
-        values = np.clip(adc + ripple[np.isin(index, kept)], 0, _SPEC.word("sample").fields["adc"].high)
+        ripple = (kept * 7) % (2 * self._noise + 1) - self._noise
+        values = np.clip(adc + ripple, 0, _SPEC.word("sample").fields["adc"].high)
         counters = kept % (_SPEC.word("sample").fields["counter"].high + 1)
         packed = _SPEC.word("sample").pack(
             adc=values, range=chosen, counter=counters, logic=np.full(len(kept), int(high))
