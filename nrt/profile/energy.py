@@ -13,7 +13,6 @@ from typing import Any, Final, Literal
 from nrt.errors import ConfigError
 
 Kind = Literal["measured", "modelled", "published"]
-KINDS: Final[tuple[Kind, ...]] = ("measured", "modelled", "published")
 _PREFIXES: Final = ((1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 

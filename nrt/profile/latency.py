@@ -170,9 +170,8 @@ class Stopwatch:
         self._total = Histogram()
         self._phases: dict[_Stretch, Histogram] = {}
         self._missed = 0
-        self._sent: deque[list[int]] = (
-            deque()
-        )  # [end, sensed, stamp, taken, accepted] of what is not answered
+        # [end, sensed, stamp, taken, accepted] of what is not answered
+        self._sent: deque[list[int]] = deque()
         self._last: list[int] = [0] * 5
         self._reached: int | None = None
         self._moments: list[int] = []

@@ -27,7 +27,7 @@ MEAN, MEAN_LAST, BEFORE, REPLACE, SINCE = range(5)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """What some bytes held. amps: float64[n] · logic: uint8[n] · steady: whether every raw value was the same
+    """What some bytes held. amps: float64[n] · logic: uint8[n] · adc: the raw values, scaled, float64[n]
 
     lost: samples missing before each, int64[n]
     """

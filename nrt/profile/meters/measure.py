@@ -35,8 +35,6 @@ _OFF: Final = 0.1
 """Share of samples, or of idle power, by which things may differ before a figure says so."""
 _LOST: Final = 0.01
 """Share of samples whose loss a figure survives."""
-
-
 _STILL: Final = 0.25
 """Share of a window in which a value may stay the same before a figure says so."""
 _SHORT: Final = 0.5
