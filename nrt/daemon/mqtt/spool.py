@@ -58,12 +58,13 @@ class Spooled:
 
 @dataclass(slots=True)
 class _File:
-    """One file; `waiting` counts its messages that are not done."""
+    """One file; `waiting` counts its messages that are not done, `dirty`: it was written since the last `sync`."""
 
     path: Path
     handle: int
     size: int = 0
     waiting: int = 0
+    dirty: bool = False
 
     def append(self, record: bytes) -> None:
         """All of the record or nothing. Raises OSError."""
@@ -75,6 +76,7 @@ class _File:
                 os.ftruncate(self.handle, self.size)
             raise
         self.size += len(record)
+        self.dirty = True
 
 
 @dataclass(slots=True)
@@ -100,7 +102,6 @@ class Spool:
         self._bytes = self._next = self._untold = 0
         self._memory: deque[int] = deque()
         self._later: deque[tuple[int, int, bytes]] = deque()
-        self._dirty = False
         self.failure = ""
         """What the disk answered last; "" while all is well."""
         self.dropped = self.damaged = 0
@@ -181,10 +182,15 @@ class Spool:
 
     async def sync(self) -> None:
         """Has everything written reach the disk, in a thread: a slow card takes its time."""
-        if not self._dirty:
+        written = [each for each in self._files if each.dirty]  # more than the last, where another was begun
+        if not written:
             return
-        self._dirty = False
-        handles = [os.dup(self._files[-1].handle), os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC)]
+        for each in written:
+            each.dirty = False
+        handles = [
+            *(os.dup(each.handle) for each in written),
+            os.open(self.folder, os.O_RDONLY | os.O_CLOEXEC),
+        ]
         try:
             await asyncio.to_thread(_sync, handles)
         except OSError as error:
@@ -237,7 +243,7 @@ class Spool:
         except OSError as error:
             self.failure = error.strerror or str(error)
             return None
-        self._dirty, self.failure = True, ""
+        self.failure = ""
         return file, file.size - len(body)
 
     def _begin(self) -> None:

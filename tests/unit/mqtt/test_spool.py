@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import subprocess
@@ -128,6 +129,30 @@ def test_the_disk_holds_little_more_than_what_waits(tmp_path: Path) -> None:
     again = Spool(tmp_path)
     assert payloads(again) == [b"last"]
     again.close()
+
+
+def test_all_that_was_written_reaches_the_disk_whatever_file_it_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.add(os.fstat(handle).st_ino)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    spool = Spool(tmp_path)
+    for _ in range(3):
+        spool.put("t", bytes(1 << 20))  # each begins the next file
+    files = list(tmp_path.glob("*.spool"))
+    assert len(files) == 3
+    asyncio.run(spool.sync())
+    assert {each.stat().st_ino for each in files} <= synced
+    synced.clear()
+    asyncio.run(spool.sync())
+    assert not synced, "nothing was written since"
+    spool.close()
 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch, room: Callable[[], int]) -> None:
