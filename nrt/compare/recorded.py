@@ -70,7 +70,6 @@ class Recorded:
         """The packets that begin before `us` µs after the start."""
         return replace(self, packets=tuple(p for p in self.packets if p.start < self.start + us))
 
-    @property
     def hash(self) -> str:
         """SHA-256 of every column of the events, of the start and of the end; packets' own bounds do not matter."""
         names = self.packets[0].data.dtype.names or ()

@@ -120,7 +120,7 @@ class _Comparing:
         recording = dataclasses.replace(
             recording,
             uri=recorded.uri,
-            hash=recorded.hash,
+            hash=await asyncio.to_thread(recorded.hash),  # other devices may be running
             events=recorded.events,
             seconds=(recorded.end - recorded.start) / 1e6,
         )
