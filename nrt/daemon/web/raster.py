@@ -57,13 +57,17 @@ class Raster:
         self._by_name = {band.name: band for band in self.bands}
         self._waiting: list[tuple[Band, Records]] = []
         self._count = 0
+        self._ends: dict[str, int] = {}
         self.end = 0
         """µs: how far the device has come."""
         self.left_out = 0
 
     def take(self, packet: Packet) -> None:
         """Keeps the spikes of a packet; membranes and populations that have no band pass by."""
-        self.end = max(self.end, packet.end)
+        if packet.end < self._ends.get(packet.origin, packet.end):
+            self._ends.clear()  # the stream began anew: a restart, or a recording that is repeated
+        self._ends[packet.origin] = packet.end
+        self.end = max(self._ends.values())
         band = self._by_name.get(packet.origin)
         if band is None or packet.data.dtype != SPIKE or not len(packet.data):
             return

@@ -52,6 +52,17 @@ def test_more_dots_than_can_be_told_apart_are_thinned_out_and_counted() -> None:
     assert raster.left_out == count - MOST
 
 
+def test_a_stream_that_begins_anew_is_shown_from_its_beginning() -> None:
+    raster = Raster({"a": 10, "b": 10})
+    raster.take(Packet(spikes([5_000_000], [1]), 4_999_000, 5_001_000, 0, origin="a"))
+    raster.take(Packet(spikes([], []), 4_998_000, 5_000_000, 0, origin="b"))
+    assert raster.end == 5_001_000, "populations need not be equally far"
+    raster.pack(raster.end)
+    raster.take(Packet(spikes([300], [1]), 0, 1_000, 0, origin="a"))
+    assert raster.end == 1_000
+    assert raster.pack(raster.end)["before"].tolist() == [700]
+
+
 def test_membranes_and_populations_that_are_not_shown_leave_no_dot() -> None:
     raster = Raster({"a": 10})
     raster.take(Packet(np.zeros(3, MEMBRANE), 0, 10, 0, origin="a"))
