@@ -46,9 +46,7 @@ def waterfall(ladder: Ladder) -> Markup:
     ran = [step for step in ladder.steps if math.isfinite(step.loss)]
     if not ran:
         return svg(1000, 40, "ladder", text(10, 24, "no rung could be run"))
-    sign = (
-        -1.0 if ladder.measure == "accuracy" else 1.0
-    )  # what is drawn grows with accuracy, or with the distance
+    sign = _sign(ladder)
     base = 1.0 if ladder.measure == "accuracy" else 0.0
     reach = [base + sign * each for each in _reach(ladder, ran)]
     across = linear(min(reach), max(reach), _LEFT, _RIGHT)
@@ -68,8 +66,7 @@ def waterfall(ladder: Ladder) -> Markup:
         else:
             parts += _change(across, before, value, sign, step.change, y, step.what)
         parts.append(text(_RIGHT + 12, y + 13, _said(ladder, step)))
-        if row < len(ladder.steps) + 1:
-            parts.append(line(f"M{across(value):.1f} {y + 16}v{_ROW - 16}", "link"))
+        parts.append(line(f"M{across(value):.1f} {y + 16}v{_ROW - 16}", "link"))
         before = value
     y = 10 + row * _ROW
     start, end = base + sign * ran[0].loss, base + sign * ran[-1].loss
@@ -114,7 +111,7 @@ def _reach(ladder: Ladder, ran: list[Step]) -> list[float]:
     """All losses that must be on the axis, with room for whiskers and for a ladder without any difference."""
     found = [step.loss for step in ran]
     for earlier, later in itertools.pairwise(ran):
-        if later.change is not None:
+        if later.change is not None and _known(later.change):
             found += [earlier.loss + later.change.low, earlier.loss + later.change.high]
     found.append(ran[-1].loss + (ladder.interaction or 0.0))
     span = max(found) - min(found)
@@ -126,22 +123,27 @@ def _change(
     across: Scale, before: float, value: float, sign: float, change: Change, y: float, what: str
 ) -> list[Content]:
     kind = "worse" if change.value > 0 else "better"
-    low, high = across(before + sign * change.low), across(before + sign * change.high)
-    tip = f"{_interval(change)}, p {change.p:.3g}: {what}"
+    tip = f"{_points(change)}, p {change.p:.3g}: {what}"
     cls = kind if change.sure else f"{kind} unsure"
-    return [
-        bar(across(before), y, (across(value) - across(before)) or 0.8, 16, cls, tip),
-        line(f"M{low:.1f} {y + 8}H{high:.1f}M{low:.1f} {y + 4}v8M{high:.1f} {y + 4}v8", "whisker"),
-    ]
+    shown = bar(across(before), y, (across(value) - across(before)) or 0.8, 16, cls, tip)
+    if not _known(change):
+        return [shown]
+    low, high = across(before + sign * change.low), across(before + sign * change.high)
+    whisker = f"M{low:.1f} {y + 8}H{high:.1f}M{low:.1f} {y + 4}v8M{high:.1f} {y + 4}v8"
+    return [shown, line(whisker, "whisker")]
+
+
+def _known(change: Change) -> bool:
+    """Whether it has an interval: a single recording has none."""
+    return math.isfinite(change.low) and math.isfinite(change.high)
 
 
 def _said(ladder: Ladder, step: Step) -> str:
     figure_ = f"{100 * ladder.figure(step):.1f} %"
     if step.change is None:
         return figure_
-    sign = _sign(ladder)
     share = "" if step.share is None else f", {step.share:.0%} of the whole"
-    return f"{figure_} ({_percent(sign * step.change.value)}{share})"
+    return f"{figure_} ({_percent(_sign(ladder) * step.change.value)}{share})"
 
 
 def _percent(value: float) -> str:
@@ -170,8 +172,8 @@ def _steps(ladder: Ladder) -> Markup:
         (
             step.name,
             f"{100 * ladder.figure(step):.1f} %" if math.isfinite(step.loss) else "not run",
-            _interval(step.change),
-            _interval(step.alone),
+            _points(step.change),
+            _points(step.alone),
             "" if step.change is None else short(step.change.p),
             step.what,
             step.on,
@@ -182,14 +184,12 @@ def _steps(ladder: Ladder) -> Markup:
     return grid(head, rows, numbers=False)
 
 
-def _interval(change: Change | None) -> str:
-    return "" if change is None else _points(change)
-
-
-def _points(change: Change) -> str:
+def _points(change: Change | None) -> str:
     """In percentage points, with its interval."""
+    if change is None:
+        return ""
     value, low, high = (f"{100 * each + 0.0:+.1f}" for each in (change.value, change.low, change.high))
-    return f"{value} ({low} to {high})"
+    return f"{value} ({low} to {high})" if _known(change) else value
 
 
 def _layers(ladder: Ladder) -> Content:
@@ -206,7 +206,7 @@ def _layers(ladder: Ladder) -> Content:
 
 def _layer(step: Step, part: Part) -> tuple[str, str, str, str]:
     sure = "" if part.change.sure else "not distinguishable from zero"
-    return (step.name, part.layer, _interval(part.change), sure)
+    return (step.name, part.layer, _points(part.change), sure)
 
 
 def _list(title: str, items: list[str]) -> Content:

@@ -148,6 +148,15 @@ def test_a_ladder_without_any_difference_or_any_run_is_drawn_too() -> None:
     assert "no rung could be run" in ladder.waterfall(walked(float("nan")))
 
 
+def test_a_ladder_of_one_recording_has_no_whiskers_instead_of_ones_that_are_no_number() -> None:
+    alone = Change(0.5, float("nan"), float("nan"), 1.0, False)
+    steps = (Step("float", "", "cpu:", 0.0), Step("weights", "", "cpu:", 0.5, alone, alone=alone))
+    drawn = str(ladder.drawn(Ladder("net", "chip:", "rates", 1, steps, alone)))
+    assert "+50.0" in drawn
+    assert "nan" not in drawn
+    assert len(bars(drawn, "worse unsure")) == 1
+
+
 def test_every_energy_carries_its_label_and_none_is_added() -> None:
     found = [
         ("a:", 0, Energy(1.0, "measured", "meter", "board", interval=(0.9, 1.1))),
