@@ -137,6 +137,11 @@ class Flow:
         try:
             return await self._between(change)
         except BaseException:
+            if (
+                self._change is change and self.feed is not None
+            ):  # whoever asked has gone before anything was done
+                self._change = None
+                self.feed.release()
             if ready is not None and self._session is not ready[0]:
                 await ready[2].aclose()
             raise

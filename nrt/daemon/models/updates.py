@@ -186,7 +186,7 @@ class Updates:
         config = pipeline.declared
         placement = await pipeline.deploy(config.network, config.reading)
         highest = self._store.installed(pipeline.name).highest
-        self._store.install(pipeline.name, Installed(highest=highest))
+        await asyncio.to_thread(self._store.install, pipeline.name, Installed(highest=highest))
         return {"package": None, "network": str(config.network), "placement": str(placement)}
 
     def _require_newer(self, package: Package, before: Installed, force: bool) -> None:
@@ -239,12 +239,13 @@ class Updates:
                 looked = now()
         finally:
             end()
-        self._store.install(pipeline.name, installed.passed(package.manifest.version))
+        passed = installed.passed(package.manifest.version)
+        await asyncio.to_thread(self._store.install, pipeline.name, passed)
         log.info("%s has passed its trial", package.label, extra={"pipeline": pipeline.name})
 
     async def _roll_back(self, pipeline: Target, package: Package, installed: Installed, reason: str) -> None:
         back = installed.rolled_back()
-        self._store.install(pipeline.name, back)
+        await asyncio.to_thread(self._store.install, pipeline.name, back)
         config = self._config(pipeline.declared, back)
         pipeline.alarm("rollback", f"{package.label} on {pipeline.name}: {reason}; back to {_named(back)}")
         await pipeline.run_with(config.network, config.reading, "rolled back")

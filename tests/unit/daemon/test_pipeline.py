@@ -125,6 +125,24 @@ async def test_the_first_packet_may_take_long_for_kernels_may_have_to_be_compile
         assert heard.alarms() == []
 
 
+async def test_whoever_gives_up_waiting_for_a_deployment_leaves_what_runs(
+    network: Path, far_side: Bench
+) -> None:
+    async with running(pipeline(network, device="mute:")) as (node, heard):
+        await heard.state(State.running)
+        await passed(node)
+        far_side.answering.clear()  # the run cannot end, so the switch has to wait
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await node.pipelines[NAME].deploy(network)
+        before = node.pipelines[NAME].stats().spikes
+        far_side.answering.set()
+        async with asyncio.timeout(60):
+            while node.pipelines[NAME].stats().spikes < before + 100:  # noqa: ASYNC110 - as in `passed`
+                await asyncio.sleep(0.01)
+        assert (heard.alarms(), node.pipelines[NAME].state) == ([], State.running)
+
+
 async def passed(node: Node) -> None:
     """Waits until something has come out of the pipeline."""
     async with asyncio.timeout(60):
