@@ -39,13 +39,16 @@ class NvmlMeter(PolledMeter):
 
     @classmethod
     def availability(cls, load: Callable[[], Nvml] = Nvml.load) -> str:
-        """Which GPUs count their energy."""
+        """Which GPUs count their energy, or why none does."""
         try:
             nvml = load()
-            ready = [f"nvml:{gpu.index} {gpu.name}" for gpu in nvml.gpus() if nvml.energy(gpu.index) >= 0]
+            gpus = {f"nvml:{gpu.index} {gpu.name}": _obstacle(nvml, gpu.index) for gpu in nvml.gpus()}
         except DeviceError as error:
-            return str(error).removeprefix(f"{error.uri}: ")
-        return "ready: " + ", ".join(ready) if ready else "the NVIDIA driver sees no GPU"
+            return _reason(error)
+        ready = [gpu for gpu, obstacle in gpus.items() if not obstacle]
+        if ready:
+            return "ready: " + ", ".join(ready)
+        return "; ".join(map(": ".join, gpus.items())) or "the NVIDIA driver sees no GPU"
 
     @property
     def instrument(self) -> str:
@@ -71,3 +74,17 @@ class NvmlMeter(PolledMeter):
             return nvml.energy(self._index)
 
         return [Probe(Channel(self._gpu, "GPU"), CounterTally(self._name), read)]
+
+
+def _obstacle(nvml: Nvml, index: int) -> str:
+    """Why a GPU does not count its energy; "" where it does."""
+    try:
+        nvml.energy(index)
+    except DeviceError as error:
+        return _reason(error)
+    return ""
+
+
+def _reason(error: DeviceError) -> str:
+    """Without the library's name, which a list of meters has already."""
+    return str(error).removeprefix(f"{error.uri}: ")

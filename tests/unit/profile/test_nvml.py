@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+from typing import Any
+
 import pytest
 
 from nrt.errors import ConfigError, DeviceError, DeviceLost, NotFound
@@ -67,6 +70,21 @@ async def test_a_gpu_that_does_not_count_or_is_gone_says_so(
     library = Library(nvmlDeviceGetTotalEnergyConsumption=status)
     with pytest.raises(error, match=sentence):
         await meter(library, Clock()).open()
+
+
+class Mixed(Library):
+    """Of which only the second counts: the first is older than Volta."""
+
+    def _nvmlDeviceGetTotalEnergyConsumption(self, handle: ctypes.c_void_p, energy: Any) -> int:
+        energy._obj.value = self.millijoules
+        return 3 if handle.value == 100 else 0
+
+
+def test_a_gpu_that_does_not_count_hides_none_that_does() -> None:
+    assert NvmlMeter.availability(lambda: Nvml(Mixed())) == "ready: nvml:1 NVIDIA GPU 101"
+    assert NvmlMeter.availability(lambda: Nvml(Mixed(1))) == (
+        "nvml:0 NVIDIA GPU 100: nvmlDeviceGetTotalEnergyConsumption failed: this GPU does not support it"
+    )
 
 
 async def test_gpus_are_named_by_number_and_listed() -> None:
