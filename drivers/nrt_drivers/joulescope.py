@@ -109,18 +109,24 @@ class JoulescopeMeter:
         (device,) = chosen
         self._tally = CounterTally(str(self._uri))
         device.statistics_callback_register(self._took, "sensor")
-        try:
-            await asyncio.to_thread(device.open)
-        except Exception as error:  # the package raises what its USB library does
-            raise DeviceError(str(self._uri), f"cannot be opened: {error}") from error
+        await asyncio.to_thread(self._start, device)
         self._device = device
-        device.parameter_set("i_range", "auto")
-        device.parameter_set("v_range", self._volts)
         try:
             await self.lap()
         except BaseException:
             await self.close()
             raise
+
+    def _start(self, device: Any) -> None:
+        """Opens it and sets its ranges, which waits for the instrument. Raises DeviceError; it is closed then."""
+        try:
+            device.open()
+            device.parameter_set("i_range", "auto")
+            device.parameter_set("v_range", self._volts)
+        except Exception as error:  # the package raises what its USB library does
+            with contextlib.suppress(Exception):
+                device.close()
+            raise DeviceError(str(self._uri), f"cannot be opened: {error}") from error
 
     async def close(self) -> None:
         """Lets go of it; may be called twice."""
