@@ -17,8 +17,6 @@ LOW: Final = 64
 class Gate(asyncio.Queue[T]):
     """Calls `pause` when it is long, and `resume` when it is short again; nothing before `watch`."""
 
-    """The queue of what came; calls `pause` when it is long, and `resume` when it is short again."""
-
     _pause: Callable[[], None] | None = None
     _resume: Callable[[], None] | None = None
     _paused = False
