@@ -67,7 +67,7 @@ async def take(parts: AsyncIterator[bytes], folder: Path, limit: int) -> Upload:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
-    settle(folder)
+    await asyncio.to_thread(settle, folder)
     _prune(folder)
     return Upload(path, digest.hexdigest(), size, about)
 
