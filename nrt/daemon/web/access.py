@@ -46,11 +46,6 @@ class Access:
         self._names = {name.lower() for name in names}
         self._secure = settings.certificate_file is not None
 
-    @property
-    def asks(self) -> bool:
-        """Whether a token must be given."""
-        return bool(self._token)
-
     def is_ours(self, request: web.BaseRequest) -> bool:
         """Whether the Host header names this machine."""
         name = host_name(request.headers.get("Host", ""))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Final
@@ -73,7 +72,7 @@ class Audience:
     @contextlib.asynccontextmanager
     async def member(self, viewer: Viewer) -> AsyncGenerator[None]:
         """`viewer` is told everything while this lasts."""
-        viewer.tell({"type": "node", "now": time.time(), "info": info(self._node)})
+        viewer.tell({"type": "node", "info": info(self._node)})
         viewer.tell(self._pipelines())
         viewer.tell({"type": "notices", "notices": list(self._notices)})
         lines: list[Json] = [line.to_dict() for line in self._node.log.recent(LINES)]

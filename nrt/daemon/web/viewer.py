@@ -38,7 +38,7 @@ class Viewer:
         self._wake = asyncio.Event()
         self._ages = Histogram()
         self.pipeline = ""
-        self.sent = self.dropped = 0
+        self.dropped = 0
 
     def tell(self, message: dict[str, Json]) -> None:
         """Sends a message when its turn comes."""
@@ -98,7 +98,6 @@ class Viewer:
         if self._frame is not None and len(self._under_way) < AHEAD:
             (frame, number, stamp), self._frame = self._frame, None
             self._under_way[number] = stamp
-            self.sent += 1
             await self._socket.send_bytes(frame)
 
     async def requests(self) -> AsyncIterator[dict[str, Json]]:

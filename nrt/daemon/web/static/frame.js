@@ -14,14 +14,11 @@ export function read(buffer) {
   const values = mask + Math.ceil((columns * rows) / 8);
   if (buffer.byteLength < values) return null;
   return {
-    lines: view.getUint16(2, true),
     columns,
     rows,
-    factor: view.getUint16(8, true),
     layout: view.getUint16(10, true),
     number: view.getUint32(12, true),
     events: view.getUint32(16, true),
-    leftOut: view.getUint32(24, true),
     end: view.getFloat64(32, true),
     came: view.getFloat64(40, true),
     dots: new DataView(buffer, HEADER, dots * DOT),

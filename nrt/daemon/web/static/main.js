@@ -51,8 +51,8 @@ const link = new Link({
 
 const HANDLERS = {
   node({ info }) {
-    say($("node"), info.node ?? info.name);
-    document.title = `${info.node ?? info.name} – nrt`;
+    say($("node"), info.node);
+    document.title = `${info.node} – nrt`;
   },
   pipelines({ pipelines: all }) {
     pipelines = new Map(all.map((each) => [each.name, each]));
