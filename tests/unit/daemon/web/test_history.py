@@ -63,13 +63,15 @@ def test_a_history_keeps_one_set_for_each_second_and_no_more_than_minutes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     history = History()
+    begun = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: begun)
     for _ in range(20):
         history.take(stats())
     assert len(history.kept()) == 1, "all within a second"
     (kept,) = history.kept()
     assert isinstance(kept, dict)
     assert set(kept) == set(DRAWN)
-    seconds = itertools.count(time.monotonic() + 1)
+    seconds = itertools.count(begun + 1)
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
     for _ in range(2 * KEPT):
         history.take(stats())
