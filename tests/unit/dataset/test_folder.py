@@ -85,7 +85,6 @@ def listed(folder: Path, table: str) -> Path:
         ("a.es\n", "labels.csv:1: write recording,label"),
         ("a.es,2015\na.es,x\n", "listed twice"),
         ("a.es,123456789\n", "would make 123,456,790 classes"),
-        ("\xff\xfe".encode("latin-1").decode("latin-1") + "\x00", "labels.csv"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused_in_a_sentence(
@@ -93,6 +92,13 @@ def test_a_table_that_does_not_fit_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         dataset.load(listed(tmp_path, table))
+
+
+def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    recording(tmp_path / "a.es")
+    (tmp_path / "labels.csv").write_bytes(b"\xff\xfea.es,cat\n")
+    with pytest.raises(ConfigError, match=r"labels\.csv: is no text of lines recording,label"):
+        dataset.load(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ async def test_without_a_meter_or_a_window_there_is_nothing_to_measure() -> None
 @pytest.mark.parametrize(
     ("odd", "sentence"),
     [
-        (lap(9.0, wraps=2), "the counter began anew at 0 twice|2 times; that is made up for"),
+        (lap(9.0, wraps=2), "the counter began anew at 0 2 times; that is made up for"),
         (lap(9.0, still=1.0), "rail showed one and the same value throughout a window: is the meter stuck"),
         (lap(9.0, still=0.4), "rail showed nothing new for 0.4 s of a window of 1 s: did the meter stall?"),
         (lap(9.0, samples=4), "only 4 samples in a window: too few to trust"),
@@ -104,7 +104,7 @@ async def test_without_a_meter_or_a_window_there_is_nothing_to_measure() -> None
 async def test_what_is_odd_about_a_meter_is_said_in_the_figure(odd: Lap, sentence: str) -> None:
     good = lap(4.0, samples=1000)
     energy, _ = await run(Instrument(script(good, odd, good, good)))
-    assert any(sentence.split("|")[-1] in note for note in energy.notes), energy.notes
+    assert any(sentence in note for note in energy.notes), energy.notes
 
 
 async def test_a_count_of_samples_that_does_not_fit_the_time_is_said() -> None:
