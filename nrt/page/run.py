@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from nrt.clock import readable
@@ -25,7 +27,7 @@ def of_report(report: Report) -> str:
         _spikes(report),
         section("Energy", energy.drawn([(report.device, k, each) for k, each in enumerate(report.energy)])),
         section("Report", table(report.rows())),
-        section("What it depended on", depended(report)),
+        section("What it depended on", _depended(report)),
     )
 
 
@@ -85,9 +87,10 @@ def _raster(excerpt: Excerpt) -> Content:
     drawing = spikes.raster(
         [("tick", t, n)], excerpt.neurons, 0, excerpt.end, f"spikes of {excerpt.population}"
     )
-    return figure(
-        drawing, f"{excerpt.population}: {len(t):,} spikes of {excerpt.neurons:,} neurons.", wide=True
-    )
+    every = spikes.thinned(len(t))
+    few = f"; one of {every} is drawn" if every > 1 else ""
+    said = f"{excerpt.population}: {len(t):,} spikes of {excerpt.neurons:,} neurons{few}."
+    return figure(drawing, said, wide=True)
 
 
 def _counts(name: str, values: tuple[float, ...]) -> Markup:
@@ -97,10 +100,10 @@ def _counts(name: str, values: tuple[float, ...]) -> Markup:
     )
 
 
-def depended(report: Report) -> Content:
+def _depended(report: Report) -> Content:
     """Everything that is needed to repeat the run."""
-    settings = {name: getattr(report.settings, name) for name in report.settings.__dataclass_fields__}
-    chosen = {name: value for name, value in settings.items() if value not in (None, (), 0)}
+    settings = dataclasses.asdict(report.settings)
+    chosen = {name: value for name, value in settings.items() if value not in (None, ())}  # 0 is a label
     lost = [(name, f"{count:,}") for name, count in report.counters.doubts.items()]
     return (
         table(
