@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nrt.daemon.loopback import is_loopback
 from nrt.daemon.table import Size
 from nrt.errors import ConfigError
 from nrt.mqtt import address
@@ -102,18 +102,8 @@ class BrokerConfig:
             raise ConfigError("port is a number from 1 to 65535")
         if (self.cert_file is None) != (self.key_file is None):
             raise ConfigError("a certificate and its key go together: cert_file and key_file")
-        if not self.loopback and (self.cert_file is None or self.password_file is None):
+        if not is_loopback(self.host) and (self.cert_file is None or self.password_file is None):
             raise ConfigError(
                 f"a broker on {self.host} is open to others; give cert_file, key_file and password_file, or leave "
                 "it on 127.0.0.1"
             )
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False

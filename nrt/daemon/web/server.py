@@ -23,13 +23,14 @@ from aiohttp import web
 
 from nrt.daemon import metrics, verdict
 from nrt.daemon.command import Command
+from nrt.daemon.loopback import is_loopback
 from nrt.daemon.node import Node, info
 from nrt.daemon.notice import Json
 from nrt.daemon.service import Service
 from nrt.daemon.web import picture, static, upload
 from nrt.daemon.web.access import LATE, Access
 from nrt.daemon.web.audience import Audience
-from nrt.daemon.web.settings import Settings, is_loopback
+from nrt.daemon.web.settings import Settings
 from nrt.daemon.web.viewer import Viewer
 from nrt.errors import ConfigError, NrtError
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nrt.daemon.loopback import is_loopback
 from nrt.daemon.table import Secret, Size
 from nrt.errors import ConfigError
 
@@ -66,13 +66,3 @@ def _check(token: Secret) -> None:
         )
     if token.path is not None and token.path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
         raise ConfigError(f"everybody can read {token.path}; run chmod o-rwx on it")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name can be reached from its own machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from nrt.daemon.loopback import is_loopback
 from nrt.daemon.table import Secret
-from nrt.daemon.web.settings import Settings, is_loopback
+from nrt.daemon.web.settings import Settings
 from nrt.errors import ConfigError
 
 GOOD = "a2f5c8e1b4d7a0c3"
