@@ -7,12 +7,14 @@ the annotations of a dataclass, checks every type on the way, and says where a d
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from nrt.errors import ConfigError
+from nrt.errors import ConfigError, NotFound
 
 T = TypeVar("T")
 
@@ -33,6 +35,16 @@ def encode(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def read(path: str | Path) -> Any:
+    """What a JSON file holds. Raises NotFound, ConfigError."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise NotFound(str(path), f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no JSON: {error}") from error
 
 
 def decode(kind: type[T], value: object, where: str = "") -> T:

@@ -10,9 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
+from nrt import plain
 from nrt.compare import Comparison
 from nrt.compare.result import FORMAT as COMPARISON
-from nrt.errors import ConfigError, NotFound
+from nrt.errors import ConfigError
 from nrt.page import save
 from nrt.replay import Instead, Replay, replay_comparison, replay_run
 from nrt.report import FORMAT as REPORT
@@ -31,8 +32,8 @@ def replay_file(path: Path, instead: Instead, *, out: Path | None, json: bool) -
         if not json:
             print(found[-1])
     if json:
-        plain = [each.to_dict() for each in found]
-        print(json_module.dumps(plain[0] if len(plain) == 1 else plain, indent=2))
+        told = [each.to_dict() for each in found]
+        print(json_module.dumps(told[0] if len(told) == 1 else told, indent=2))
     if out is not None:
         save(found[0].result, out)
     return all(each.equal for each in found)
@@ -40,12 +41,7 @@ def replay_file(path: Path, instead: Instead, *, out: Path | None, json: bool) -
 
 def _documents(path: Path) -> list[Mapping[str, Any]]:
     """The reports in a file: one, or the list that `nrt run` writes for several recordings."""
-    try:
-        found: Any = json_module.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NotFound(str(path), f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is no JSON: {error}") from error
+    found: Any = plain.read(path)
     documents: list[Any] = found if isinstance(found, list) else [found]
     for each in documents:
         if not isinstance(each, dict) or each.get("format") not in (REPORT, COMPARISON):

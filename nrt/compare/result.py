@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from nrt import plain
 from nrt.compare.figures import Agreement, Divergence, Paired, Participant, Readout
 from nrt.compare.ladder_result import Ladder
-from nrt.errors import ConfigError, NotFound
+from nrt.errors import ConfigError
 
 FORMAT: Final = "nrt comparison 1"
 """How the JSON of a comparison begins, so that other documents are told from it."""
@@ -183,13 +183,7 @@ class Comparison:
     @classmethod
     def read(cls, path: str | Path) -> Self:
         """The comparison in a JSON file. Raises NotFound, ConfigError."""
-        try:
-            document = json.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise NotFound(str(path), f"{path}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise ConfigError(f"{path} is no JSON: {error}") from error
-        return cls.from_dict(document)
+        return cls.from_dict(plain.read(path))
 
     def __str__(self) -> str:
         from nrt.compare.text import printed  # it reads this module

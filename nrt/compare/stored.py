@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from nrt import plain
-from nrt.errors import ConfigError, NotFound
+from nrt.compare.text import table
+from nrt.errors import ConfigError
 from nrt.report import Report
 
 
@@ -36,15 +36,10 @@ class StoredPair:
         return result
 
     def __str__(self) -> str:
-        cells = [("", self.first, self.second), *self.rows]
-        widths = [max(len(row[k]) for row in cells) for k in range(3)]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells
-        ]
         verdict = {True: "the outputs are equal, spike for spike", False: "the outputs differ", None: ""}[
             self.equal
         ]
-        return "\n".join([*lines, verdict]).rstrip()
+        return "\n".join([*table(("", self.first, self.second), self.rows), verdict]).rstrip()
 
 
 def compare_stored(first: Report, second: Report) -> StoredPair:
@@ -71,12 +66,7 @@ def compare_stored(first: Report, second: Report) -> StoredPair:
 
 def read_report(path: str | Path) -> Report:
     """The report in a JSON file. Raises NotFound, ConfigError."""
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NotFound(str(path), f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is no JSON: {error}") from error
+    document = plain.read(path)
     try:
         return Report.from_dict(document)
     except ConfigError as error:

@@ -179,9 +179,10 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
     return (f"  {line}" for line in lines)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Columns as wide as their widest cell, two blanks apart."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], widest: int | None = None) -> Iterator[str]:
+    """Columns as wide as their widest cell, two blanks apart. widest: a column is no wider; longer cells stand out."""
     cells = [head, *rows]
     widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
+    widths = [width if widest is None else min(width, widest) for width in widths]
     for row in cells:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -18,6 +18,7 @@ import nrt
 from nrt import registry
 from nrt.compare import Comparison, compare
 from nrt.compare.ladder import Case, walk
+from nrt.compare.text import table
 from nrt.dataset import Sample
 from nrt.errors import ConfigError, NotFound
 from nrt.network import Network
@@ -49,11 +50,8 @@ class Replay:
         return {"equal": self.equal, "changes": changes, "result": self.result.to_dict()}
 
     def __str__(self) -> str:
-        cells = [("", "then", "now"), *((c.what, c.before, c.now) for c in self.changes)]
-        widths = [min(max(len(row[k]) for row in cells), 60) for k in range(3)]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells
-        ]
+        rows = [(each.what, each.before, each.now) for each in self.changes]
+        lines = list(table(("", "then", "now"), rows, widest=60))
         if all(change.figure for change in self.changes):
             lines.append("nothing else changed")
         lines.append("the outputs are equal" if self.equal else "the outputs differ")
