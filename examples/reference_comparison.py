@@ -26,7 +26,8 @@ HERE = Path(__file__).absolute().parent
 DOCS = HERE.parent / "docs"
 INTRO = """# Reference comparison
 
-Made by `python examples/reference_comparison.py`; do not edit. What the figures mean: [compare](compare.md); the
+Made by `python examples/reference_comparison.py --count {count}`; do not edit. What the figures mean: \
+[compare](compare.md); the
 ladder: [ladder](ladder.md).
 
 **No chip took part.** `speck+emu:` and `tinyodin+emu:` are emulated boards behind the drivers that a real one would
@@ -116,7 +117,7 @@ def main() -> None:
     chosen = parser.parse_args()
     folder: Path = chosen.into / "comparison"
     folder.mkdir(parents=True, exist_ok=True)
-    parts, made = [INTRO], ""
+    parts, made = [INTRO.format(count=chosen.count)], ""
     for case in studies():
         found, ladders = asyncio.run(compared(case, chosen.count))
         (folder / f"{case.name}.json").write_text(slim(found).to_json(None) + "\n", encoding="utf-8")
