@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import importlib
 import json
 import os
 import shutil
@@ -21,20 +20,18 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from nrt.bench import serve
-from nrt.daemon.config import Config, LogConfig, NodeConfig, PipelineConfig
+from nrt.bench.serve import NAME
+from nrt.daemon.config import PipelineConfig
 from nrt.daemon.mqtt.settings import BrokerConfig, MqttConfig
 from nrt.daemon.node import Node
 from nrt.errors import DeviceError
 from nrt.mqtt.address import Address
 from nrt.mqtt.dialer import Dialer
 from nrt.mqtt.topics import Topics
-from nrt.registry import Duration
 from nrt.report import Report, host
-
-NAME: Final = "bench"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,17 +85,7 @@ async def measure(seconds: float, commands: int, rate: int, device: str) -> Resu
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="nrt-bench-") as place:
         folder = Path(place)
-        recording = folder / "events.es"
-        serve.write_recording(recording, seconds)
-        pipeline = PipelineConfig(
-            name=NAME,
-            source=f"{recording}?speed=1",
-            network=_network(),
-            device=device,
-            decide=Duration(200_000),
-            start=False,
-            folder=folder,
-        )
+        pipeline = serve.paced(folder, seconds, device)
         for name in ("amqtt", "mosquitto"):
             async with _broker(name, folder) as port:
                 if port:
@@ -110,12 +97,8 @@ async def _row(broker: str, port: int, pipeline: PipelineConfig, data: Path, com
     tables: dict[str, object] = {"mqtt": MqttConfig(broker=f"mqtt://127.0.0.1:{port}")}
     if broker == "amqtt":
         tables["broker"] = BrokerConfig(port=port)
-    node = Node(Config(Path(NAME), NodeConfig(NAME, data), LogConfig(), (pipeline,), (), tables))
-    running = asyncio.create_task(node.run(), name="nrt.bench")
-    link: Any = None
-    try:
-        await node.up.wait()
-        link = node.services["mqtt"]
+    async with serve.running(pipeline, data, tables) as node:
+        link: Any = node.services["mqtt"]
         while not link.connected:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.05)
         uri = f"mqtt://127.0.0.1:{port}"
@@ -131,9 +114,6 @@ async def _row(broker: str, port: int, pipeline: PipelineConfig, data: Path, com
         read = (link.rejected - before) / flooded.wall_s
         sent = float(await flooding)
         figures, version = json.loads(pinged)["ms"], await _version(uri)
-    finally:
-        await node.stop()
-        await running
     one, two = calm.latency, flooded.latency
     return Row(
         broker,
@@ -218,7 +198,3 @@ async def _broker(name: str, folder: Path) -> AsyncGenerator[int]:
     finally:
         process.terminate()
         await process.wait()
-
-
-def _network() -> Path:
-    return Path(importlib.import_module("nrt_sim.models").digits())

@@ -9,12 +9,13 @@ packet behind it. The kinds take turns, so that what else the machine does hits 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import importlib
 import socket
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ from nrt.profile import Latency
 from nrt.registry import Duration
 from nrt.report import Report, host
 
+NAME: Final = "bench"
+"""Of the node and its pipeline."""
 SIDE: Final = 32
 RATE: Final = 300
 """Events per ms, over a sensor of 32 x 32: what a lively scene gives."""
@@ -82,17 +85,7 @@ async def measure(
 ) -> Result:
     """tables: of services, as a configuration has them, for the third kind."""
     with tempfile.TemporaryDirectory(prefix="nrt-bench-") as folder:
-        recording = Path(folder) / "events.es"
-        write_recording(recording, seconds)
-        network = importlib.import_module("nrt_sim.models").digits()
-        pipeline = PipelineConfig(
-            name="bench",
-            source=f"{recording}?speed=1",
-            network=Path(network),
-            device=device,
-            decide=Duration(200_000),
-            folder=Path(folder),
-        )
+        pipeline = paced(Path(folder), seconds, device)
         kinds: dict[str, Mapping[str, object] | None] = {"bare session": None, "daemon": {}}
         if tables:
             kinds[f"daemon with {', '.join(tables)}"] = tables
@@ -119,6 +112,34 @@ def service_tables() -> dict[str, object]:
         "web": {"port": web},
     }
     return {name: settings_of(name)(**each) for name, each in values.items()}
+
+
+def paced(folder: Path, seconds: float, device: str) -> PipelineConfig:
+    """A pipeline on a recording that is made in `folder` and played in real time; it does not start by itself."""
+    recording = folder / "events.es"
+    write_recording(recording, seconds)
+    return PipelineConfig(
+        name=NAME,
+        source=f"{recording}?speed=1",
+        network=Path(importlib.import_module("nrt_sim.models").digits()),
+        device=device,
+        decide=Duration(200_000),
+        start=False,
+        folder=folder,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(pipeline: PipelineConfig, data: Path, tables: Mapping[str, object]) -> AsyncGenerator[Node]:
+    """A node with one pipeline and the services of `tables`, while this lasts."""
+    node = Node(Config(Path(NAME), NodeConfig(NAME, data), LogConfig(), (pipeline,), (), tables))
+    task = asyncio.create_task(node.run(), name="nrt.bench")
+    try:
+        await node.up.wait()
+        yield node
+    finally:
+        await node.stop()
+        await task
 
 
 def free_port() -> int:
@@ -159,26 +180,19 @@ async def _bare(pipeline: PipelineConfig) -> Report:
 
 
 async def _daemon(pipeline: PipelineConfig, data: Path, tables: Mapping[str, object]) -> Report:
-    quiet = dataclasses.replace(pipeline, start=False)
-    node = Node(Config(Path("bench"), NodeConfig("bench", data), LogConfig(), (quiet,), (), tables))
     ended = asyncio.Event()
 
     def hear(notice: Notice) -> None:
         if isinstance(notice, StateChange) and notice.reason:
             ended.set()
 
-    node.listen(hear)
-    running = asyncio.create_task(node.run(), name="nrt.bench")
-    try:
-        await node.up.wait()
+    async with running(pipeline, data, tables) as node:
         if tables:
             await asyncio.sleep(SETTLE)
-        bench = node.pipelines["bench"]
+        node.listen(hear)
+        bench = node.pipelines[NAME]
         await bench.start()
         await ended.wait()
         if bench.last_decision is None:
             raise nrt.StreamError(f"the daemon decided nothing: {bench.state}, {bench.reason}")
         return bench.report()
-    finally:
-        await node.stop()
-        await running
