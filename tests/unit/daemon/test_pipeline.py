@@ -128,7 +128,7 @@ async def test_the_first_packet_may_take_long_for_kernels_may_have_to_be_compile
 async def test_whoever_gives_up_waiting_for_a_deployment_leaves_what_runs(
     network: Path, far_side: Bench
 ) -> None:
-    async with running(pipeline(network, device="mute:")) as (node, heard):
+    async with running(pipeline(network, device="mute:", stall=Duration(60_000_000))) as (node, heard):
         await heard.state(State.running)
         await passed(node)
         far_side.answering.clear()  # the run cannot end, so the switch has to wait
