@@ -23,15 +23,16 @@ from nrt.sweep import Local, Plan, Sweep, sweep
 from nrt.sweep.lab import Lab, status
 from nrt.sweep.offers import Offer, serve
 from nrt.testing.stimulus import small
+from nrt.version import __version__
 from tests.e2e.conftest import environment
-from tests.unit.sweep.sweeps import CHIP, assert_each_once, plan, recordings
+from tests.unit.sweep.sweeps import CHIP, assert_each_once, lines, plan, recordings
 
 
 @contextlib.asynccontextmanager
-async def scheduling() -> AsyncGenerator[Any]:
+async def scheduling(**options: int) -> AsyncGenerator[Any]:
     """A scheduler on a port of its own."""
     made: Any = Scheduler  # not typed
-    async with asyncio.timeout(90), made(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+    async with asyncio.timeout(90), made(host="127.0.0.1", port=0, dashboard=False, **options) as scheduler:
         yield scheduler
 
 
@@ -82,9 +83,9 @@ async def busy(scheduler: Any, name: str) -> None:
     await until(lambda: any(w.processing for w in scheduler.workers.values() if w.name == name))
 
 
-def paced(folder: Path, count: int) -> Dataset:
-    """Recordings that take 0.2 s each."""
-    recordings(folder, count, span=200_000)
+def paced(folder: Path, count: int, span: int = 200_000) -> Dataset:
+    """Recordings that take `span` µs each."""
+    recordings(folder, count, span)
     return load(f"{folder}?speed=1")
 
 
@@ -109,6 +110,30 @@ async def test_a_killed_worker_costs_no_item_and_none_is_counted_twice(tmp_path:
     assert_each_once(wanted.items(), tmp_path / "r.h5.journal")
     alone = await sweep(plan(tmp_path / "data", 12, CHIP, span=200_000), tmp_path / "alone.h5", Local())
     assert answers(found) == answers(alone)
+
+
+async def test_an_item_that_kills_every_worker_it_is_given_to_is_at_fault(tmp_path: Path) -> None:
+    wanted = Plan({"small": small()}, paced(tmp_path / "data", 1, span=60_000_000), (CHIP,))
+    async with scheduling(allowed_failures=0) as scheduler:
+        with working_elsewhere(scheduler.address, CHIP) as victim:
+            await until(lambda: len(scheduler.workers) == 1)
+            work = asyncio.create_task(sweep(wanted, tmp_path / "r.h5", Lab(scheduler.address)))
+            await busy(scheduler, "there")
+            victim.kill()
+            found = await work
+    assert [(row.error, row.attempts) for row in found.rows] == [("1 workers died running it", 1)]
+    assert_each_once(wanted.items(), tmp_path / "r.h5.journal")
+
+
+async def test_workers_of_another_version_are_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = plan(tmp_path / "data", 1, CHIP)
+    async with scheduling() as scheduler, working(scheduler.address, CHIP):
+        monkeypatch.setattr("nrt.sweep.lab.__version__", "0.0.0")
+        with pytest.raises(NrtError, match=rf"runs nrt {__version__} and this is 0\.0\.0; a lab needs one"):
+            await sweep(wanted, tmp_path / "r.h5", Lab(scheduler.address))
+    assert not lines(tmp_path / "r.h5.journal")
 
 
 async def test_what_nobody_offers_is_refused_at_once_and_the_rest_goes_on(tmp_path: Path) -> None:
