@@ -1,7 +1,7 @@
 """NeuroBench's metrics of one model, by its own package and by nrt: the same network and data through both.
 
 `NRT_NEUROBENCH` names a Python interpreter with neurobench, snntorch, nir and nirtorch; the test skips without it. The
-figures of a run are in docs/compare.md.
+figures of a run, which `pytest -s` prints, are in docs/compare.md.
 """
 
 from __future__ import annotations
@@ -125,6 +125,7 @@ def ours(theirs: tuple[Path, dict[str, Any]]) -> Workload:
     assert not result.failed, result
     workload = result.devices[0].workload
     assert workload is not None
+    print("neurobench", theirs[1], "nrt", workload, sep="\n")
     return workload
 
 
