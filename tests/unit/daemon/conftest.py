@@ -96,8 +96,8 @@ def far_side(monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setitem(registry.SOURCES, "drip", Entry(f"{here}:Drip", "for tests"))
     monkeypatch.setitem(registry.DEVICES, "mute", Entry(f"{here}:Mute", "for tests"))
     monkeypatch.setitem(registry.DEVICES, "only", Entry(f"{here}:Only", "for tests"))
+    bench.plugged, bench.flowing, bench.answering = (asyncio.Event() for _ in range(3))  # of this test's loop
     for event in (bench.plugged, bench.flowing, bench.answering):
-        event.__init__()  # type: ignore[misc]  # of this test's loop
         event.set()
     bench.opened = 0
     bench.given.clear()
