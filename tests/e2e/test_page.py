@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shutil
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,18 +18,15 @@ from nrt.network import Network
 from nrt.profile import Energy
 from nrt.report import Report
 from nrt.testing import Script, small, spaced
+from tests.e2e.browser import launched, needs_chromium
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium")
 PATIENCE = 60_000
 """ms that a loaded machine may take for anything."""
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here: apt-get install chromium"),
-]
+pytestmark = needs_chromium
 
 HOSTILE = '<img src="http://example.org/x.png" onerror="alert(1)"></style><script>alert(2)</script>&amp;'
 MEASURED = Energy(0.5, "measured", HOSTILE, "CPU package", seconds=1.0, idle_watts=0.2, interval=(0.4, 0.6))
@@ -44,11 +40,8 @@ def network() -> Network:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-    async with playwright.async_playwright() as driver:
-        chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    async with launched() as chromium:
         yield chromium
-        await chromium.close()
 
 
 @contextlib.asynccontextmanager
