@@ -8,17 +8,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from nrt.compare.divergence import encoded
 from nrt.compare.recorded import Recorded, Replay
 from nrt.compare.train import Train
 from nrt.device import Rung
 from nrt.errors import Unsupported
 from nrt.network import Network
 from nrt.network.operators import fan
-from nrt.packet import EVENT, MEMBRANE, SPIKE
+from nrt.packet import MEMBRANE
 from nrt.session import open
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 WINDOW_US: Final = 10_000
 """Over which the rate of synaptic operations is taken: shorter bursts wait in queues."""
@@ -35,32 +35,21 @@ def busiest(network: Network, recorded: Recorded, trains: Mapping[str, Train]) -
         fired = _fired(network, projection.source, recorded, trains)
         if fired is None:
             continue
-        t, neuron, count = fired
         ways = fan(projection.operators, network[projection.source].shape).ravel()
-        work = np.bincount(np.minimum(t // WINDOW_US, windows - 1), ways[neuron] * count, windows)
+        work = np.bincount(
+            np.minimum(fired.t // WINDOW_US, windows - 1),
+            ways[fired.key % fired.neurons] * fired.count,
+            windows,
+        )
         arrived[projection.target] = arrived.get(projection.target, np.zeros(windows)) + work
     return {name: float(work.max()) / (min(WINDOW_US, span) / 1e6) for name, work in arrived.items()}
 
 
-def _fired(
-    network: Network, name: str, recorded: Recorded, trains: Mapping[str, Train]
-) -> tuple[Ints, Ints, Ints] | None:
-    """Spikes of a population: µs since the start, neuron, how many. Of an input, the events of the recording."""
+def _fired(network: Network, name: str, recorded: Recorded, trains: Mapping[str, Train]) -> Train | None:
+    """Spikes of a population. Of an input, what the recording is to it."""
     if name in trains:
-        train = trains[name]
-        return train.t, train.key % train.neurons, train.count
-    data = [packet.data for packet in recorded.packets]
-    if name not in network.inputs or any(each.dtype not in (EVENT, SPIKE) for each in data):
-        return None
-    t = np.concatenate([each["t"] for each in data]).astype(np.int64) - recorded.start
-    if data[0].dtype == SPIKE:
-        neuron = np.concatenate([each["n"] for each in data]).astype(np.int64)
-        count = np.concatenate([each["v"] for each in data]).astype(np.int64)
-    else:
-        neuron = np.concatenate([network.encoding.index(each, network[name].shape) for each in data])
-        count = np.ones(len(neuron), np.int64)
-    inside = (neuron >= 0) & (neuron < network[name].size)
-    return t[inside], neuron[inside], np.abs(count[inside])
+        return trains[name]
+    return encoded(network, name, recorded) if name in network.inputs else None
 
 
 async def at_bounds(rung: Rung, recordings: Sequence[Recorded]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ from nrt.compare.ladder_result import Ladder, Step
 from nrt.compare.recorded import Recorded
 from nrt.compare.train import Train
 from nrt.errors import ConfigError, StreamError, Unsupported
-from nrt.network import Network, neuron
-from nrt.packet import SPIKE
+from nrt.network import Encoding, Network, neuron
+from nrt.packet import SPIKE, Packet
+from nrt.testing.stimulus import events
 from tests.unit.compare.ladder_cases import chain, drawn, pixels
 
 
@@ -117,6 +119,15 @@ def test_the_rate_of_synaptic_operations_is_that_of_the_busiest_ten_milliseconds
     fired["t"], fired["v"] = [500, 12_000, 13_000], [1, 1, 4]
     trains = {"first": Train.of(fired, network["first"], 0, 20, 1_000)}
     assert busiest(network, case.source, trains) == {"first": 80 / 0.01, "last": 10 / 0.01}
+
+
+def test_events_that_are_one_spike_to_the_network_are_one_to_its_load() -> None:
+    network = chain(1, ("first", np.ones((8, 1)), neuron()))
+    binary = dataclasses.replace(network, encoding=Encoding("binary", polarity="merge"))
+    packet = Packet(events((10, 0, 0, 1), (20, 0, 0, 1), (30, 0, 0, 1)), 0, 10_000, 0, origin="r")
+    recorded = Recorded("test:r", (packet,), None, {})
+    assert busiest(network, recorded, {}) == {"first": 3 * 8 / 0.01}
+    assert busiest(binary, recorded, {}) == {"first": 8 / 0.01}
 
 
 def test_a_line_whose_losses_the_protocol_repairs_costs_nothing() -> None:
