@@ -17,8 +17,10 @@ import nrt
 from nrt.cli.app import app
 from nrt.daemon import config
 from nrt.daemon.notice import Alarm, Decision, State
+from nrt.mqtt import link
 from nrt.mqtt.address import Address
 from nrt.mqtt.dialer import Dialer
+from nrt.mqtt.link import Kind, Note
 from nrt.mqtt.topics import Topics
 from nrt.remote.fleet import Fleet, Seen
 from nrt.testing.stimulus import Script, small, spaced
@@ -164,6 +166,29 @@ async def test_a_device_elsewhere_that_goes_away_is_lost(tmp_path: Path, mosquit
         mosquitto.start()
         await ready(mosquitto.uri)
         async with asyncio.timeout(PATIENCE), nrt.open(uri) as again:
+            assert "hidden" in str(await again.deploy(small()))
+
+
+async def test_a_device_is_taken_back_from_a_client_that_falls_silent(
+    tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = Topics("edge")
+    said = topics.link("chip", "silent", "out")
+    async with (
+        running(configuration(tmp_path, mosquitto.uri)),
+        listener(mosquitto.uri, said, topics.state) as user,
+    ):
+        await until(user, lambda m: m.payload == b"ready")
+        monkeypatch.setattr(link, "SILENCE", 0.5)
+        await user.publish(topics.link("chip", "silent", "in"), Note(Kind.OPEN, 0).to_bytes())
+        answer = Note(Kind.PONG, 0)
+        while answer.kind is not Kind.FAILED:
+            answer = Note.parse((await until(user, lambda m: m.topic == said)).payload, said)
+        monkeypatch.undo()
+        error = link.error_from(answer.json(said), said)
+        assert isinstance(error, nrt.DeviceTimeout)
+        assert "nothing was heard of the client" in str(error)
+        async with asyncio.timeout(PATIENCE), nrt.open(f"{mosquitto.uri}/edge/chip") as again:
             assert "hidden" in str(await again.deploy(small()))
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nrt
 from nrt.errors import (
     ConfigError,
     DeviceBusy,
@@ -23,6 +24,7 @@ from nrt.mqtt.link import Kind, Note, Order
 from nrt.mqtt.topics import Topics, escape, node_of, unescape
 from nrt.packet import EVENT, MEMBRANE, SPIKE, Packet, Records
 from nrt.testing.stimulus import small
+from tests.unit.mqtt.conftest import DIGITS
 
 
 def spikes(*rows: tuple[int, int, int]) -> Records:
@@ -143,8 +145,8 @@ def test_a_missing_note_breaks_the_link_and_one_that_comes_again_does_not() -> N
 
 
 def test_a_network_comes_back_with_the_same_hash() -> None:
-    network = small(inputs=4, hidden=5, outputs=3)
-    assert networks.unpack(networks.pack(network)).hash == network.hash
+    for network in (small(inputs=4, hidden=5, outputs=3), nrt.Network.load(DIGITS)):
+        assert networks.unpack(networks.pack(network)).hash == network.hash
 
 
 @given(st.binary(max_size=100), st.integers(0, 2_000), st.integers(0, 255))
