@@ -9,28 +9,14 @@ from nrt.daemon import config
 from nrt.daemon.node import Node
 from nrt.daemon.notice import Alarm
 from tests.brokers import free_port
-from tests.unit.mqtt.conftest import eventually, running
+from tests.unit.mqtt.conftest import configuration, eventually, running
 from tests.unit.mqtt.test_link import link_of
 
 
 def alone(folder: Path, port: int) -> config.Config:
-    """A node with a broker, a link to it, and a device."""
-    path = folder / "edge.toml"
-    path.write_text(
-        f"""
-[node]
-name = "edge"
-data = "{folder / "data"}"
-[broker]
-port = {port}
-[mqtt]
-broker = "mqtt://127.0.0.1:{port}"
-[[device]]
-name = "chip"
-device = "null:"
-"""
-    )
-    return config.load(path)
+    """A node with a broker and a link to it."""
+    own = f"[broker]\nport = {port}"
+    return configuration(folder, f"mqtt://127.0.0.1:{port}", more=own, pipeline="start = false")
 
 
 def listens(port: int) -> bool:
