@@ -13,12 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nrt import registry
 from nrt.compare.ladder import Case, walk
 from nrt.compare.ladder_load import busiest
 from nrt.compare.ladder_measure import distance
 from nrt.compare.ladder_result import Ladder, Step
+from nrt.compare.ladder_run import Cases, Walked, run
 from nrt.compare.recorded import Recorded
 from nrt.compare.train import Train
+from nrt.device import Rung
 from nrt.errors import ConfigError, StreamError, Unsupported
 from nrt.network import Encoding, Network, neuron
 from nrt.packet import SPIKE, Packet
@@ -176,6 +179,38 @@ def test_the_changes_add_up_to_the_whole_and_the_interaction_is_what_is_left(
         if s.layers and s.change is not None and s.parts_interaction is not None:
             parts = math.fsum(part.change.value for part in s.layers)
             assert parts - s.parts_interaction == pytest.approx(s.change.value, abs=1e-12)
+
+
+@pytest.fixture
+def flaky(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.DEVICES, "flaky", registry.Entry("tests.unit.compare.devices:Flaky", ""))
+
+
+def climbed(on: str, count: int) -> Walked:
+    """A rung on a device, without the others."""
+
+    async def within() -> Walked:
+        cases = Cases(sides(count))
+        async with asyncio.timeout(100):
+            await cases.read()
+            return await run(Rung("device", ruined(), on, ""), cases)
+
+    return asyncio.run(within())
+
+
+@pytest.mark.usefixtures("flaky")
+def test_a_device_that_is_lost_is_opened_again_and_only_the_recording_under_way_fails() -> None:
+    found = climbed("flaky:", 8)
+    assert not found.error
+    assert [k for k, each in enumerate(found.outcomes) if each.error] == [2, 5]
+    assert "went up in smoke" in found.outcomes[2].error
+
+
+@pytest.mark.usefixtures("flaky")
+def test_a_device_that_is_lost_again_and_again_is_given_up() -> None:
+    found = climbed("flaky:", 20)
+    assert not found.outcomes
+    assert found.error.startswith("8 of 20 recordings ran: ")
 
 
 def test_few_recordings_name_no_cause_however_large_the_difference() -> None:
