@@ -7,6 +7,11 @@ the digits are read on all of them, a worker that is busy is killed (SIGKILL) ag
 in its place. Then the books must balance: one row for every item in the journal, none failed, and the same answers and
 spikes as the same sweep on this machine alone. Last, a device that nobody offers is asked for: it must be refused at
 once.
+
+    python -m tests.campaigns.lab --cost
+
+prints instead what the book-keeping costs: the same 200 short recordings on `null:` by `Session.run_all`, which keeps
+nothing, by a sweep, and by a sweep through a scheduler and a worker in this process.
 """
 
 from __future__ import annotations
@@ -22,16 +27,19 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from distributed import Scheduler
 
+import nrt
 from nrt import dataset
 from nrt.sweep import Local, Plan, Row, Sweep, summaries, sweep
 from nrt.sweep.lab import Lab
-from nrt_sim.models.reading import network
+from nrt_sim.models import reading
 from tests.e2e.conftest import environment
-from tests.unit.sweep.sweeps import lines
+from tests.unit.sweep import sweeps
+from tests.unit.sweep.test_lab import scheduling, working
 
 DEVICES: Final = ("speck+emu:?leak=linear", "loihi2+sim:", "cpu:")
 HANG: Final = 1200.0  # s
@@ -112,7 +120,7 @@ async def killed(plan: Plan, out: Path, kills: int, seed: int) -> tuple[Sweep, C
 def differences(plan: Plan, found: Sweep, alone: Sweep, journal: Path) -> list[str]:
     """What is wrong; nothing, if all is well."""
     wrong: list[str] = []
-    counts = Counter(str(line["id"]) for line in lines(journal))
+    counts = Counter(str(line["id"]) for line in sweeps.lines(journal))
     wanted = Counter(item.id for item in plan.items())
     wrong += [f"{key}: {counts[key]} rows" for key in wanted | counts if counts[key] != wanted[key]]
     wrong += [f"{row.device}, {row.recording}: {row.error}" for row in found.failed]
@@ -130,7 +138,7 @@ def _answer(row: Row) -> tuple[int | None, int, int, int]:
 async def campaign(recordings: int, kills: int, seed: int) -> bool:
     """Runs it and prints what came of it."""
     data = dataset.load("digits").first(recordings)
-    plan = Plan({"digits": network()}, data, (*DEVICES, NOBODY))
+    plan = Plan({"digits": reading.network()}, data, (*DEVICES, NOBODY))
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         async with asyncio.timeout(HANG):
@@ -156,14 +164,49 @@ async def campaign(recordings: int, kills: int, seed: int) -> bool:
     return not wrong and [each.device for each in found.not_run] == [NOBODY]
 
 
+async def cost(rounds: int = 5) -> None:
+    """Prints the seconds of each way, and the medians of their ratios to the first, round by round."""
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        wanted = sweeps.plan(here / "data", 200, "null:")
+        async with scheduling() as scheduler, working(scheduler.address, "null:"):
+            for k in range(rounds):
+                ways = {
+                    "Session.run_all": run_all(wanted),
+                    "sweep": sweep(wanted, here / f"alone{k}.h5", Local()),
+                    "sweep across a lab": sweep(wanted, here / f"lab{k}.h5", Lab(scheduler.address)),
+                }
+                for name, way in ways.items():
+                    began = time.monotonic()
+                    await way
+                    seconds.setdefault(name, []).append(time.monotonic() - began)
+    (first, *_) = seconds.values()
+    for name, taken in seconds.items():
+        ratio = median(one / other for one, other in zip(taken, first, strict=True))
+        print(f"{name:20} {median(taken):.2f} s, {ratio:.2f} times")
+
+
+async def run_all(wanted: Plan) -> None:
+    """The recordings of a plan of one model and one device, without a journal."""
+    (network,), (device,) = wanted.models.values(), wanted.devices
+    async with nrt.open(device) as session:
+        await session.deploy(network)
+        await session.run_all([sample.source for sample in wanted.dataset.samples])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; 0 where all was well."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--recordings", type=int, default=60)
     parser.add_argument("--kills", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cost", action="store_true")
     given = parser.parse_args(arguments)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of every worker that is killed
+    if given.cost:
+        asyncio.run(cost())
+        return 0
     return 0 if asyncio.run(campaign(given.recordings, given.kills, given.seed)) else 1
 
 
