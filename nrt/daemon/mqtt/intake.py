@@ -7,19 +7,15 @@ the node itself sends would wait behind it.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Final
 
 from nrt.clock import now
-from nrt.daemon.backoff import Backoff
+from nrt.daemon.mqtt.again import stay_connected
 from nrt.daemon.mqtt.remote_device import Devices
 from nrt.daemon.mqtt.requests import Requests
-from nrt.errors import NrtError
 from nrt.mqtt.connection import Connection
 from nrt.mqtt.dialer import Dialer
 from nrt.mqtt.topics import Topics
-
-_log = logging.getLogger("nrt.daemon")
 
 _SLOTS: Final = 20
 """Parts of a second in which so many messages are read as are due in it."""
@@ -28,9 +24,8 @@ _SLOTS: Final = 20
 class Intake:
     """Hands on what comes; `rate` messages a second at most."""
 
-    def __init__(self, dialer: Dialer, topics: Topics, rate: int, most: float) -> None:
-        """most: seconds between two attempts to reach the broker."""
-        self._dialer, self._topics, self._most = dialer, topics, most
+    def __init__(self, dialer: Dialer, topics: Topics, rate: int) -> None:
+        self._dialer, self._topics = dialer, topics
         self._share = max(1, rate // _SLOTS)
         self.up = asyncio.Event()
         """Set while commands are taken."""
@@ -40,22 +35,15 @@ class Intake:
     async def run(self, requests: Requests, devices: Devices) -> None:
         """Keeps connected until it is cancelled; what is lost meanwhile breaks sessions with devices, nothing else."""
         filters = self._topics.request("+"), self._topics.link("+", "+", "in")
-        backoff, told = Backoff(most=self._most), ""
-        while True:
-            began = now()
+
+        async def serve(connection: Connection) -> None:
+            self.up.set()
             try:
-                async with self._dialer.connect(*filters) as connection:
-                    backoff.reset()
-                    self.up.set()
-                    told = ""
-                    await self._receive(connection, requests, devices)
-            except NrtError as error:
-                if str(error) != told:  # once, not with every attempt
-                    _log.warning("no commands are taken: %s; trying again", error)
-                    told = str(error)
+                await self._receive(connection, requests, devices)
             finally:
                 self.up.clear()
-            await asyncio.sleep(backoff.next((now() - began) / 1e9))
+
+        await stay_connected(self._dialer, filters, serve, "no commands are taken: %s; trying again")
 
     async def _receive(self, connection: Connection, requests: Requests, devices: Devices) -> None:
         slot, left = now(), self._share

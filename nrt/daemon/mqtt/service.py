@@ -14,9 +14,8 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from nrt.clock import now
-from nrt.daemon.backoff import Backoff
 from nrt.daemon.mqtt import discovery
+from nrt.daemon.mqtt.again import MOST, stay_connected
 from nrt.daemon.mqtt.broker import Broker
 from nrt.daemon.mqtt.intake import Intake
 from nrt.daemon.mqtt.outbox import Outbox
@@ -26,7 +25,7 @@ from nrt.daemon.mqtt.settings import MqttConfig
 from nrt.daemon.mqtt.spool import Spool
 from nrt.daemon.mqtt.streams import Streams
 from nrt.daemon.service import Service
-from nrt.errors import DeviceError, NrtError
+from nrt.errors import DeviceError
 from nrt.mqtt.connection import Connection
 from nrt.mqtt.dialer import Dialer, Will
 from nrt.mqtt.failure import first_failure
@@ -42,8 +41,6 @@ FAREWELL: Final = 0.2
 """Seconds in which a daemon that ends says so."""
 DESCRIBE: Final = 2.0
 """Seconds between two looks at whether the node's description changed."""
-MOST: Final = 15.0
-"""Seconds between two attempts to reach the broker, at most."""
 
 
 class Link(Service):
@@ -128,23 +125,15 @@ class Link(Service):
         broker, will = self._settings.address(), Will(topics.state, b"lost")
         dialer = Dialer(broker, f"nrt-{node.name}-daemon", will=will)
         ears = Dialer(broker, f"nrt-{node.name}-commands")
-        self._intake = Intake(ears, topics, self._settings.rate, MOST)
-        backoff, told = Backoff(most=MOST), ""
+        self._intake = Intake(ears, topics, self._settings.rate)
+
+        async def serve(connection: Connection) -> None:
+            self.connections += 1
+            _log.info("connected to %s, MQTT %s", connection.name, connection.version)
+            await self._serve(node, connection, topics)
+
         await _own_broker(node)
-        while True:
-            began = now()
-            try:
-                async with dialer.connect() as connection:
-                    self.connections += 1
-                    backoff.reset()
-                    _log.info("connected to %s, MQTT %s", connection.name, connection.version)
-                    told = ""
-                    await self._serve(node, connection, topics)
-            except NrtError as error:
-                if str(error) != told:  # once, not with every attempt
-                    _log.warning("%s; trying again", error)
-                    told = str(error)
-            await asyncio.sleep(backoff.next((now() - began) / 1e9))
+        await stay_connected(dialer, (), serve, "%s; trying again")
 
     async def _serve(self, node: Node, connection: Connection, topics: Topics) -> None:
         """Everything over one connection, until it is lost. Raises what it was lost by."""
