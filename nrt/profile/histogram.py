@@ -59,11 +59,15 @@ class Histogram:
 
     def percentile(self, q: float) -> float:
         """The value that q percent of the values do not exceed: the top of its bucket; nan if empty."""
+        return self.percentiles(q)[0]
+
+    def percentiles(self, *qs: float) -> list[float]:
+        """Several of them, for which the buckets are added up once."""
         if not self.total:
-            return float("nan")
-        rank = max(math.ceil(q * self.total / 100 - 1e-9), 1)
-        bucket = int(np.searchsorted(np.cumsum(self.counts), rank))
-        return float(min(_top(bucket), self.maximum))
+            return [float("nan")] * len(qs)
+        ranks = [max(math.ceil(q * self.total / 100 - 1e-9), 1) for q in qs]
+        buckets = np.searchsorted(np.cumsum(self.counts), ranks)
+        return [float(min(_top(bucket), self.maximum)) for bucket in buckets.tolist()]
 
     def buckets(self) -> list[tuple[int, int, int]]:
         """(lowest value, highest value, count) of every bucket that is not empty."""
