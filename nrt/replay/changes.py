@@ -44,7 +44,9 @@ def of_runs(before: Report, now: Report) -> Iterator[Change]:
 def of_comparisons(before: Comparison, now: Comparison) -> Iterator[Change]:
     """What is not as it was in a comparison that was repeated."""
     yield from _depended(before, now)
-    for was, is_ in zip(before.recordings, now.recordings, strict=True):
+    yield from _differing("", *({"recordings": len(each.recordings)} for each in (before, now)))
+    # fewer where no device runs any more
+    for was, is_ in zip(before.recordings, now.recordings, strict=False):
         name = f"recording {was.name}:"
         yield from _differing(name, {"SHA-256": was.hash}, {"SHA-256": is_.hash})
         answers = {"answers": _listed(was.answers)}, {"answers": _listed(is_.answers)}

@@ -199,6 +199,18 @@ async def test_the_recordings_of_a_comparison_that_are_gone_are_named(network: P
             await replay_comparison(before, Instead(device="null:"))
 
 
+async def test_a_comparison_of_devices_that_are_gone_is_told_as_such(network: Path, recording: Path) -> None:
+    loaded = Network.load(network, dt="1ms", encoding=Encoding(polarity="merge"))
+    async with asyncio.timeout(60):
+        before = await compare(loaded, [recording, recording], ["null:"])
+        gone = dataclasses.replace(before, devices=(dataclasses.replace(before.devices[0], uri="nothing:"),))
+        replay = await replay_comparison(gone)
+    assert not replay.equal
+    told = changed(replay)
+    assert told["recordings"] == ("2", "0")
+    assert "nothing" in told["nothing: error"][1]
+
+
 def test_the_command_says_by_its_exit_code_whether_the_outputs_are_equal(
     network: Path, recording: Path, tmp_path: Path
 ) -> None:
