@@ -161,7 +161,9 @@ class Audience:
             self._changed()
         figures: dict[str, Json] = {}
         for name, pipeline in pipelines.items():
-            figures[name] = self._histories[name].take(pipeline.stats())
+            history = self._histories[name]
+            if self._viewers or history.due:  # figures take a millisecond: none that nobody sees
+                figures[name] = history.take(pipeline.stats())
         self._tell({"type": "stats", "pipelines": figures})
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if lines:

@@ -120,10 +120,15 @@ class History:
         self._kept: deque[Json] = deque(maxlen=KEPT)
         self._due = 0.0
 
+    @property
+    def due(self) -> bool:
+        """Whether the next figures are kept."""
+        return time.monotonic() >= self._due
+
     def take(self, stats: Stats) -> Json:
         """The figures of `stats` for the page; those of every second are kept, without what is not drawn over time."""
         made = figures(stats)
-        if time.monotonic() >= self._due:
+        if self.due:
             self._due = time.monotonic() + 0.99
             self._kept.append({name: made[name] for name in DRAWN})
         return made
