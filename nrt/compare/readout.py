@@ -23,12 +23,12 @@ class ReadoutTally:
     def add(self, first: Floats, second: Floats) -> None:
         """One recording, float32[steps, neurons] each."""
         steps = min(len(first), len(second))
+        ours, theirs = (np.ascontiguousarray(each, np.float64) for each in (first, second))
         for lag in range(-self._reach, self._reach + 1):
             low, high = max(0, -lag), min(steps, steps - lag)
             if high <= low:
                 continue
-            a = first[low:high].reshape(-1).astype(np.float64)
-            b = second[low + lag : high + lag].reshape(-1).astype(np.float64)
+            a, b = ours[low:high].reshape(-1), theirs[low + lag : high + lag].reshape(-1)
             row = lag + self._reach
             self._sums[row] += (len(a), a.sum(), b.sum(), a @ a, b @ b, a @ b)
             self._largest[row] = max(self._largest[row], float(np.abs(a - b).max()))
