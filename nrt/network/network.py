@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class Projection:
         return columns.reshape(len(columns), -1).T
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Network:
     """A lowered network: populations in the order in which a step computes them.
 
@@ -176,6 +177,11 @@ class Network:
     @property
     def hash(self) -> str:
         """SHA-256 over every number and choice: equal networks compute equal spikes."""
+        if self not in _hashes:
+            _hashes[self] = self._digest()
+        return _hashes[self]
+
+    def _digest(self) -> str:
         digest = hashlib.sha256()
         for part in (
             self.populations,
@@ -187,6 +193,10 @@ class Network:
         ):
             _feed(digest, part)
         return digest.hexdigest()
+
+
+_hashes: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
+"""Of networks that were asked for theirs: every run is, and large ones take long. Nothing in a network changes."""
 
 
 class _Digest(Protocol):
